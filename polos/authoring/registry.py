@@ -1,0 +1,59 @@
+"""The workflows that this process has declared, by id. Imports none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from polos.errors import DuplicateWorkflow, UnknownWorkflow
+
+if TYPE_CHECKING:
+    from polos.authoring.workflow import Workflow
+
+
+class Registry:
+    """Workflows by id; two of one id are an error that names both places."""
+
+    def __init__(self, workflows: Iterable[Workflow] = ()) -> None:
+        self._by_id: dict[str, Workflow] = {}
+        for workflow in workflows:
+            self.add(workflow)
+
+    def add(self, workflow: Workflow) -> None:
+        """Adds a workflow. A function's own inner workflows, and a module loaded anew, replace what they were."""
+        known = self._by_id.get(workflow.id)
+        if known is not None and known is not workflow and not _replaces(workflow, known):
+            raise DuplicateWorkflow(
+                f"two workflows have the id {workflow.id!r}: {known.site} and {workflow.site}",
+                hint='give one of them another: @workflow(id="...")',
+            )
+        self._by_id[workflow.id] = workflow
+
+    def get(self, workflow_id: str) -> Workflow | None:
+        """Returns the workflow of that id, if it is here."""
+        return self._by_id.get(workflow_id)
+
+    def __iter__(self) -> Iterator[Workflow]:
+        return iter(list(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+
+def _replaces(new: Workflow, known: Workflow) -> bool:
+    return new.site == known.site or "<locals>" in new.fn.__qualname__ or "<locals>" in known.fn.__qualname__
+
+
+REGISTRY = Registry()
+
+
+def unknown(workflow_id: str, known: Iterable[str]) -> UnknownWorkflow:
+    """Returns the error for an id that nobody knows, with what may have been meant."""
+    names = sorted(known)
+    close = difflib.get_close_matches(workflow_id, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    return UnknownWorkflow(
+        f"there is no workflow {workflow_id!r} here", hint=hint + (f"known: {listed}" if names else "none is known: is its module imported?")
+    )

@@ -1,0 +1,250 @@
+"""Values through annotations: what a function's types say of a stored value (S3.2). Imports pydantic only when needed."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import types
+import typing
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from polos.core import codec
+from polos.core.model import Stored
+from polos.errors import InvalidInput, StoredValueMismatch, UnserializableValue
+
+MISSING: Any = object()
+"""Stands for no annotation."""
+_UNTYPED = "untyped"
+_PLAIN = {dict, list, str, int, float, bool, type(None), object, Any, None}
+
+
+def unwrap(fn: Callable[..., Any]) -> Any:
+    """Returns the function under partials and callable objects."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    if not inspect.isroutine(fn) and not inspect.isclass(fn):
+        return getattr(type(fn), "__call__", fn)
+    return fn
+
+
+_returns: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def return_annotation(fn: Callable[..., Any]) -> Any:
+    """Returns what `fn` says it returns, or MISSING; strings are resolved where they can be."""
+    target = unwrap(fn)
+    try:
+        return _returns[target]
+    except (KeyError, TypeError):
+        pass
+    found = hints_of(target).get("return", MISSING)
+    try:
+        _returns[target] = found
+    except TypeError:
+        pass  # not weakly referable: looked up each time
+    return found
+
+
+def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
+    """Returns a function's resolved annotations; those that cannot be resolved are left out."""
+    raw = getattr(fn, "__annotations__", None)
+    if not raw:
+        return {}
+    try:
+        return typing.get_type_hints(fn, include_extras=True)
+    except Exception:  # a name that is not there (yet), an annotation that is no type: try one by one
+        found = {}
+        closure = inspect.getclosurevars(fn).nonlocals if inspect.isfunction(fn) else {}
+        for name, annotation in raw.items():
+            try:
+                found[name] = (
+                    eval(annotation, getattr(fn, "__globals__", {}), dict(closure))
+                    if isinstance(annotation, str)
+                    else annotation
+                )
+            except Exception:
+                continue
+        return found
+
+
+def is_plain(annotation: Any) -> bool:
+    """True where the annotation says nothing that the stored value does not say itself."""
+    try:
+        return annotation is MISSING or annotation in _PLAIN
+    except TypeError:
+        return False
+
+
+@functools.lru_cache(maxsize=1024)
+def _cached_adapter(annotation: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(annotation)
+
+
+def adapter(annotation: Any) -> Any:
+    """Returns pydantic's adapter of an annotation, or None where it has none."""
+    try:
+        return _cached_adapter(annotation)
+    except TypeError:
+        pass
+    except Exception:  # pydantic's own errors for types that it cannot make a schema of
+        return None
+    try:
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(annotation)
+    except Exception:  # as above
+        return None
+
+
+def encode(value: Any, annotation: Any = MISSING) -> Stored:
+    """Returns the value as stored; a value that its annotation does not fit is marked, and decoded by its shape.
+
+    Raises:
+        UnserializableValue, PayloadTooLarge: it cannot be stored.
+    """
+    stored = codec.encode(value)
+    if is_plain(annotation):
+        name = codec.is_findable(stored)
+        if name is not None:
+            raise UnserializableValue(
+                f"the value is a {name.rpartition('.')[2]}, a class defined inside a function, "
+                f"which cannot be found again when the value is read",
+                hint="define the class at the top of a module, or annotate what the function returns",
+                path="", type_name=name,
+            )  # fmt: skip
+        return stored
+    if not _fits(stored, annotation):
+        shape = json.loads(stored.shape) if stored.shape else {}
+        return Stored(stored.text, json.dumps({**shape, "$": _UNTYPED}))
+    return stored
+
+
+def _fits(stored: Stored, annotation: Any) -> bool:
+    try:
+        _by_annotation(stored, annotation)
+    except (StoredValueMismatch, ValueError, TypeError):
+        return False
+    return True
+
+
+def decode(stored: Stored, annotation: Any = MISSING) -> Any:
+    """Returns the value as user code sees it, live and on replay alike.
+
+    Raises:
+        StoredValueMismatch: it does not fit the annotation, or a class that it names is gone.
+    """
+    if is_plain(annotation):
+        if stored.shape is None:
+            return orjson.loads(stored.text)
+        return codec.decode(stored)
+    if stored.shape is not None and '"$"' in stored.shape:
+        return codec.decode(stored)
+    return _by_annotation(stored, annotation)
+
+
+def _by_annotation(stored: Stored, annotation: Any) -> Any:
+    validator = adapter(annotation)
+    if validator is None:
+        return codec.decode(stored)
+    from pydantic import ValidationError
+
+    if stored.shape is not None and _is_vague(annotation):
+        try:
+            return validator.validate_python(codec.decode(stored), by_alias=False, by_name=True)
+        except ValidationError as error:
+            raise StoredValueMismatch(_mismatch(error)) from error
+    try:
+        return validator.validate_json(stored.text, by_alias=False, by_name=True)
+    except ValidationError as error:
+        if stored.shape is not None:
+            try:  # JSON lost what the shape has (bytes as base64, a timedelta in microseconds, tuples as keys)
+                return validator.validate_python(codec.decode(stored), by_alias=False, by_name=True)
+            except (ValidationError, StoredValueMismatch):
+                pass
+        raise StoredValueMismatch(_mismatch(error)) from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_vague_cached(annotation: Any) -> bool:
+    """True where the shape knows more than the annotation: containers, unions, bytes, spans of time."""
+    import dataclasses
+    import datetime as dt
+
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        if hasattr(annotation, "__pydantic_validator__") or dataclasses.is_dataclass(annotation):
+            return False
+        return annotation not in (dt.datetime, dt.date, dt.time)
+    return True
+
+
+def _is_vague(annotation: Any) -> bool:
+    try:
+        return _is_vague_cached(annotation)
+    except TypeError:
+        return True
+
+
+def _mismatch(error: Any) -> str:
+    first = error.errors(include_url=False)[0]
+    path = "".join(f"/{part}" for part in first["loc"])
+    return f"it does not fit {error.title} at {path or 'the top'}: {first['msg']}"
+
+
+def validate_input(value: Any, annotation: Any, workflow_id: str) -> Any:
+    """Returns a payload as the workflow's parameter wants it, checked before anything is stored.
+
+    Raises:
+        InvalidInput: with every wrong field.
+    """
+    if is_plain(annotation) and annotation in (MISSING, Any, object):
+        return value
+    validator = adapter(annotation)
+    if validator is None:
+        return value
+    from pydantic import ValidationError
+
+    try:
+        if isinstance(annotation, type) and isinstance(value, annotation):
+            return value
+    except TypeError:
+        pass
+    try:
+        return validator.validate_python(value)
+    except ValidationError as first:
+        try:  # what came over JSON has no tuples, dates or bytes yet
+            return validator.validate_json(orjson.dumps(value))
+        except (ValidationError, TypeError):
+            raise invalid(first, workflow_id) from None
+
+
+def invalid(error: Any, workflow_id: str) -> InvalidInput:
+    """Returns the error that names every wrong field."""
+    fields = tuple(
+        (".".join(str(part) for part in item["loc"]) or "payload", item["msg"]) for item in error.errors(include_url=False)
+    )
+    lines = "".join(f"\n    {path}: {message}" for path, message in fields)
+    return InvalidInput(
+        f"the payload for {workflow_id!r} does not fit:{lines}",
+        hint=f"see what it takes: polos workflows {workflow_id}",
+        errors=fields,
+    )
+
+
+def json_schema(annotation: Any) -> dict[str, Any]:
+    """Returns the JSON schema of an annotation; empty where anything goes."""
+    if annotation in (MISSING, Any, object):
+        return {}
+    validator = adapter(annotation)
+    if validator is None:
+        return {}
+    try:
+        return dict(validator.json_schema())
+    except Exception:  # types without a schema: anything goes
+        return {}

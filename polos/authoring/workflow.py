@@ -1,0 +1,219 @@
+"""The `@workflow` decorator and what it returns. Runs nothing."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, overload
+
+from polos.authoring.registry import REGISTRY
+from polos.authoring.typed import MISSING
+from polos.core.model import Stored
+from polos.errors import UsageError
+
+_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+
+
+class Invoker(Protocol):
+    """Who can start a workflow: a client."""
+
+    async def invoke(self, workflow: Any, payload: Any = None, **options: Any) -> Any: ...
+
+
+class Workflow:
+    """A durable function. Start it with `invoke` or `run`; inside another workflow with ``ctx.step.invoke``."""
+
+    def __init__(self, fn: Callable[..., Awaitable[Any]], *, id: str | None, description: str | None, run_timeout_seconds: float | None) -> None:
+        if not inspect.iscoroutinefunction(fn):
+            name = getattr(fn, "__name__", repr(fn))
+            raise UsageError(
+                f"@workflow is for `async def` functions; {name} is not one",
+                hint=f"write `async def {name}(ctx, input):`",
+            )
+        self.fn = fn
+        self.id = id or fn.__name__
+        if not _ID.fullmatch(self.id):
+            raise UsageError(
+                f"{self.id!r} cannot be a workflow's id",
+                hint="letters, digits, _ . and -, starting with a letter or _, at most 128",
+            )
+        self.description = description or inspect.getdoc(fn)
+        self.run_timeout_seconds = run_timeout_seconds
+        code = fn.__code__
+        self.site = f"{code.co_filename}:{code.co_firstlineno}"
+        parameters = [
+            p for p in inspect.signature(fn).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]  # fmt: skip
+        if not 1 <= len(parameters) <= 2:
+            raise UsageError(
+                f"the workflow {self.id!r} takes {len(parameters)} parameters",
+                hint=f"write `async def {fn.__name__}(ctx)` or `async def {fn.__name__}(ctx, input)`",
+            )
+        self._payload = parameters[1] if len(parameters) == 2 else None
+        self._annotations: tuple[Any, Any] | None = None
+        self.__name__ = fn.__name__
+        self.__doc__ = fn.__doc__
+        self.__module__ = fn.__module__
+        self.__wrapped__ = fn
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.id}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise UsageError(
+            f"the workflow {self.id!r} was called like a function",
+            hint=f"start it: await {self.__name__}.run(client, payload); "
+            f'inside a workflow: await ctx.step.invoke_and_wait("key", {self.__name__}, payload)',
+        )
+
+    @property
+    def takes_payload(self) -> bool:
+        """True if the function has a second parameter."""
+        return self._payload is not None
+
+    def annotations(self) -> tuple[Any, Any]:
+        """Returns the annotations of the payload and of the result, MISSING where there is none."""
+        if self._annotations is None:
+            from polos.authoring.typed import hints_of
+
+            hints = hints_of(self.fn)
+            payload = hints.get(self._payload.name, MISSING) if self._payload is not None else MISSING
+            self._annotations = (payload, hints.get("return", MISSING))
+        return self._annotations
+
+    def encode_input(self, payload: Any) -> Stored:
+        """Returns the checked payload as stored.
+
+        Raises:
+            InvalidInput: it does not fit the parameter.
+            UnserializableValue, PayloadTooLarge: it cannot be stored.
+        """
+        from polos.authoring import typed
+        from polos.core import codec
+
+        if self._payload is None:
+            if payload not in (None, {}):
+                from polos.errors import InvalidInput
+
+                raise InvalidInput(
+                    f"the workflow {self.id!r} takes no payload", hint="leave it out, or give the function a second parameter"
+                )
+            return codec.encode(None)
+        annotation = self.annotations()[0]
+        if payload is None and self._payload.default is not inspect.Parameter.empty:
+            payload = self._payload.default
+        elif payload is None and annotation is dict:
+            payload = {}
+        value = typed.validate_input(payload, annotation, self.id)
+        return typed.encode(value, annotation)
+
+    def decode_input(self, stored: Stored) -> Any:
+        """Returns the stored payload as the function takes it. Raises `InvalidInput`, `StoredValueMismatch`."""
+        from polos.authoring import typed
+
+        annotation = self.annotations()[0]
+        if stored.shape is None and annotation is not MISSING:
+            from polos.core import codec
+
+            # It may have been started by bare id, unchecked: the same check as at an invoke.
+            return typed.validate_input(codec.plain(stored), annotation, self.id)
+        return typed.decode(stored, annotation)
+
+    def encode_result(self, value: Any) -> Stored:
+        """Returns the function's result as stored."""
+        from polos.authoring import typed
+
+        return typed.encode(value, self.annotations()[1])
+
+    def decode_result(self, stored: Stored) -> Any:
+        """Returns the stored result by the function's return annotation."""
+        from polos.authoring import typed
+
+        return typed.decode(stored, self.annotations()[1])
+
+    def input_schema(self) -> dict[str, Any]:
+        """Returns the payload's JSON schema; empty where anything goes."""
+        from polos.authoring.typed import json_schema
+
+        return json_schema(self.annotations()[0]) if self._payload is not None else {"type": "null"}
+
+    async def invoke(
+        self,
+        client: Invoker,
+        payload: Any = None,
+        *,
+        initial_state: Any = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        queue: str | None = None,
+        concurrency_key: str | None = None,
+        idempotency_key: str | None = None,
+        run_timeout_seconds: float | None = None,
+        delay: float | None = None,
+    ) -> Any:
+        """Starts an execution and returns its `ExecutionHandle`. `delay` in seconds.
+
+        Raises:
+            InvalidInput: the payload does not fit; nothing was stored.
+            IdempotencyConflict: the key was used with another payload.
+        """
+        return await client.invoke(
+            self, payload, initial_state=initial_state, session_id=session_id, user_id=user_id, queue=queue,
+            concurrency_key=concurrency_key, idempotency_key=idempotency_key, run_timeout_seconds=run_timeout_seconds,
+            delay=delay,
+        )  # fmt: skip
+
+    async def run(self, client: Invoker, payload: Any = None, *, timeout: float = 600.0, **options: Any) -> Any:
+        """Starts an execution and waits for its result; `timeout` in seconds ends the waiting, not the execution.
+
+        Raises:
+            ExecutionFailed, ExecutionCancelled: it ended so.
+            ResultTimeout: it had not ended in time.
+        """
+        handle = await client.invoke(self, payload, **options)
+        return await handle.result(timeout=timeout)
+
+
+@overload
+def workflow(fn: Callable[..., Awaitable[Any]], /) -> Workflow: ...
+@overload
+def workflow(
+    fn: None = None,
+    /,
+    *,
+    id: str | None = None,
+    description: str | None = None,
+    run_timeout_seconds: float | None = None,
+) -> Callable[[Callable[..., Awaitable[Any]]], Workflow]: ...
+def workflow(
+    fn: Callable[..., Awaitable[Any]] | None = None,
+    /,
+    *,
+    id: str | None = None,
+    description: str | None = None,
+    run_timeout_seconds: float | None = None,
+) -> Workflow | Callable[[Callable[..., Awaitable[Any]]], Workflow]:
+    """Makes a durable workflow of an ``async def`` function of ``(ctx)`` or ``(ctx, payload)``.
+
+    Raises:
+        UsageError: the function is not ``async def``, has other parameters, or the id is malformed.
+        DuplicateWorkflow: another workflow has the id.
+    """
+
+    def declare(target: Callable[..., Awaitable[Any]]) -> Workflow:
+        made = Workflow(target, id=id, description=description, run_timeout_seconds=run_timeout_seconds)
+        REGISTRY.add(made)
+        return made
+
+    return declare if fn is None else declare(fn)
+
+
+def id_of(workflow: Workflow | str) -> str:
+    """Returns the id of a workflow given as itself or by its id."""
+    if isinstance(workflow, Workflow):
+        return workflow.id
+    if isinstance(workflow, str) and _ID.fullmatch(workflow):
+        return workflow
+    raise UsageError(f"{workflow!r} is neither a workflow nor a workflow's id")

@@ -1,0 +1,1 @@
+"""How programs start, follow and answer executions. Runs no workflow."""

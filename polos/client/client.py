@@ -1,0 +1,307 @@
+"""The client: starts, follows and answers executions. Runs no workflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeAlias
+
+from polos.authoring.children import ExecutionHandle, execution_id_of
+from polos.authoring.payload import BatchWorkflowInput, EventPayload, instant
+from polos.authoring.registry import REGISTRY, unknown
+from polos.authoring.workflow import Workflow, id_of
+from polos.client.connect import Access, access_to
+from polos.client.stream import follow
+from polos.clock import SystemClock, TimeOrderedIds
+from polos.core import codec
+from polos.core.durations import SECOND
+from polos.core.model import Entry, Event, Execution, NewEvent, NewExecution, Published
+from polos.core.status import TERMINAL, Status
+from polos.errors import (
+    ExecutionCancelled,
+    ExecutionFailed,
+    NoProject,
+    RecordedError,
+    ResultTimeout,
+    UnknownExecution,
+    UsageError,
+)
+from polos.ports import EventFilter, ExecutionFilter
+
+_clock = SystemClock()
+_ids = TimeOrderedIds()
+
+ExecutionRef: TypeAlias = ExecutionHandle | Execution | str | int
+
+
+def _inside_workflow(what: str, instead: str) -> None:
+    """Refuses clients in workflow code: what they do has no place in the journal."""
+    import sys
+
+    loop = sys.modules.get("polos.worker.loop")
+    if loop is not None and loop.CURRENT.get() is not None:
+        raise UsageError(f"{what} is used inside a workflow", hint=f"use {instead}, which is recorded")
+
+
+class Client:
+    """What `PolosClient` and `Polos` share; both are accepted wherever a client is."""
+
+    def _access(self) -> Access:
+        raise NotImplementedError
+
+    def _known(self, workflow_id: str) -> Workflow | None:
+        return REGISTRY.get(workflow_id)
+
+    # ── starting ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def invoke(
+        self, workflow: Workflow | str, payload: Any = None, *, initial_state: Any = None, session_id: str | None = None,
+        user_id: str | None = None, queue: Any = None, concurrency_key: str | None = None, idempotency_key: str | None = None,
+        run_timeout_seconds: float | None = None, delay: float | None = None,
+    ) -> ExecutionHandle:  # fmt: skip
+        """Starts an execution; see `Workflow.invoke`. A bare id must be known to the database or to this process."""
+        request = BatchWorkflowInput(
+            id_of(workflow), payload, initial_state, run_timeout_seconds, session_id, user_id, queue, concurrency_key,
+            idempotency_key,
+        )  # fmt: skip
+        known = workflow if isinstance(workflow, Workflow) else None
+        return (await self._start([(request, known)], delay))[0]
+
+    async def batch_invoke(self, inputs: Sequence[BatchWorkflowInput]) -> list[ExecutionHandle]:
+        """Starts all or none, in one transaction, and returns their handles in order (S9.1)."""
+        return await self._start([(request, None) for request in inputs], None)
+
+    async def _start(
+        self, requests: list[tuple[BatchWorkflowInput, Workflow | None]], delay: float | None
+    ) -> list[ExecutionHandle]:
+        _inside_workflow("a client", "ctx.step.invoke or ctx.step.batch_invoke")
+        if delay is not None and not delay >= 0:
+            raise UsageError(f"a delay is seconds from 0, not {delay!r}")
+        new = [await self._new(request, known, delay) for request, known in requests]
+        started = await self._access().write(lambda store: store.start(new))
+        return [ExecutionHandle(s.id, s.number, s.workflow_id, s.root_id, s.root_workflow_id, self) for s in started]
+
+    async def _new(self, request: BatchWorkflowInput, given: Workflow | None, delay: float | None) -> NewExecution:
+        workflow = given or self._known(id_of(request.id))
+        if workflow is None:
+            await self._refuse_unknown(request.id)
+        timeout = request.run_timeout_seconds
+        if timeout is None and workflow is not None:
+            timeout = workflow.run_timeout_seconds
+        state = request.initial_state
+        return NewExecution(
+            id=_ids.new("exec"),
+            workflow_id=request.id,
+            input=workflow.encode_input(request.payload) if workflow else codec.encode(request.payload),
+            initial_state=codec.encode(state) if state is not None else None,
+            session_id=request.session_id,
+            user_id=request.user_id,
+            queue=request.queue,
+            concurrency_key=request.concurrency_key,
+            idempotency_key=request.idempotency_key,
+            run_timeout=None if timeout is None else round(timeout * SECOND),
+            delay=round((delay or 0) * SECOND),
+        )
+
+    async def _refuse_unknown(self, workflow_id: str) -> None:
+        """Refuses an id that no manifest knows, if the database has manifests."""
+        try:
+            workers = await self._access().read(lambda store: store.workers())
+        except Exception:  # no database yet: nobody can know
+            return
+        known = {name for worker in workers for name in worker.workflow_ids}
+        if known and workflow_id not in known:
+            raise unknown(workflow_id, known)
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def get(self, execution: ExecutionRef) -> Execution:
+        """Returns the execution as it is now.
+
+        Args:
+            execution: a handle, an id, a number, the end of an id, ``last`` or ``last:WORKFLOW``.
+
+        Raises:
+            UnknownExecution: none answers to that, or more than one.
+        """
+        reference = str(execution) if isinstance(execution, int) else execution_id_of(execution)
+        found = await self._access().read(lambda store: store.find(reference))
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise UnknownExecution(f"no execution answers to {reference!r}", hint="list them: polos ps")
+        some = ", ".join(f"{e.number} ({e.id[-8:]})" for e in found[:4])
+        raise UnknownExecution(f"{reference!r} is the end of several ids: {some}", hint="give more of it, or the number")
+
+    async def list(
+        self, *, status: Status | str | None = None, workflow: Workflow | str | None = None, limit: int = 100,
+        parent: str | None = None, root: str | None = None, before: int | None = None, since: int | None = None,
+        until: int | None = None,
+    ) -> list[Execution]:  # fmt: skip
+        """Returns executions, newest first."""
+        wanted = ExecutionFilter(
+            statuses=frozenset({Status(status)}) if status else frozenset(),
+            workflow_id=id_of(workflow) if workflow else None, parent_id=parent, root_id=root, since=since, until=until,
+            before=before, limit=limit,
+        )  # fmt: skip
+        return await self._access().read(lambda store: store.search(wanted))
+
+    async def journal(self, execution: ExecutionRef) -> list[Entry]:  # type: ignore[valid-type]  # `list` is a method here
+        """Returns the recorded outcomes, in the order in which they were recorded."""
+        found = await self.get(execution)
+        return await self._access().read(lambda store: store.journal(found.id))
+
+    async def result(self, execution: ExecutionRef, timeout: float | None = None) -> Any:
+        """Waits for the end and returns the result; `timeout` in seconds ends the waiting, not the execution.
+
+        Raises:
+            ExecutionFailed, ExecutionCancelled: it ended so.
+            ResultTimeout: it had not ended in time.
+        """
+        _inside_workflow("a client", "ctx.step.result")
+        access = self._access()
+        execution_id = execution.id if isinstance(execution, ExecutionHandle) else (await self.get(execution)).id
+        deadline = None if timeout is None else _clock.monotonic() + timeout
+        while True:
+            waiting = access.changed(execution_id, 1.0 if deadline is None else max(0.001, min(1.0, deadline - _clock.monotonic())))
+            found = await access.read(lambda store: store.get(execution_id))
+            if found is None:
+                waiting.close()
+                raise UnknownExecution(f"there is no execution {execution_id}")
+            if found.status in TERMINAL:
+                waiting.close()
+                return self._result_of(found)
+            if deadline is not None and _clock.monotonic() >= deadline:
+                waiting.close()
+                raise ResultTimeout(
+                    f"execution {found.number} of {found.workflow_id!r} is still {found.status.value} after {timeout:g} s",
+                    hint=f"it goes on; see where it is: polos show {found.number}",
+                )
+            await waiting
+
+    def _result_of(self, found: Execution) -> Any:
+        if found.status is Status.CANCELLED:
+            raise ExecutionCancelled(f"execution {found.number} of {found.workflow_id!r} was cancelled")
+        if found.status is Status.FAILED:
+            failure = found.failure
+            name = failure.type_name if failure else "error"
+            message = failure.message if failure else ""
+            error = ExecutionFailed(
+                f"execution {found.number} of {found.workflow_id!r} failed: {name}: {message}",
+                hint=f"see it: polos show {found.number}", execution_id=found.id, error_type=name,
+            )  # fmt: skip
+            raise error from RecordedError(name, message, failure.traceback_text if failure else "")
+        workflow = self._known(found.workflow_id)
+        stored = found.result or codec.encode(None)
+        return workflow.decode_result(stored) if workflow else codec.decode(stored)
+
+    # ── answering ────────────────────────────────────────────────────────────────────────────────────
+
+    async def resume(self, execution: ExecutionRef, step_key: str, data: Any = None) -> None:
+        """Answers a suspend, before or after it is reached (S4.4).
+
+        Raises:
+            AlreadyResumed: it has its answer.
+            ExecutionEnded: the execution is over.
+        """
+        _inside_workflow("a client", "ctx.step.resume")
+        found = await self.get(execution)
+        stored = codec.encode(data)
+        await self._access().write(lambda store: store.resume(found.id, step_key, stored, _ids.new("ans")))
+
+    async def publish(
+        self, topic: str, data: Any = None, event_type: str | None = None, event_id: str | None = None
+    ) -> Published:
+        """Publishes an event; with an `event_id` of yours it is stored once, however often you send it (S5.2)."""
+        return (await self._publish([NewEvent(topic=topic, type=event_type, data=codec.encode(data), id=event_id or _ids.new("evt"))]))[0]
+
+    async def _publish(self, new: Sequence[NewEvent]) -> Sequence[Published]:
+        _inside_workflow("a client", "ctx.step.publish_event")
+        for event in new:
+            if not event.topic or not isinstance(event.topic, str) or len(event.topic) > 512:
+                raise UsageError(f"a topic is text of 1 to 512 characters, not {event.topic!r}")
+        return await self._access().write(lambda store: store.publish(new))
+
+    # ── following ────────────────────────────────────────────────────────────────────────────────────
+
+    def stream(self, topic: str, after: int | None = None) -> AsyncIterator[EventPayload]:
+        """Follows a topic without end, from its start or after a sequence."""
+        return follow(self._access(), EventFilter(topic=topic, after_sequence=after or 0), lambda event: False)
+
+    def execution_events(self, handle: ExecutionHandle) -> AsyncIterator[EventPayload]:
+        """Follows the events of an execution's tree until that execution ends."""
+        from polos.core.ids import workflow_topic
+
+        def is_end(event: Event) -> bool:
+            if event.type not in ("workflow_finish", "workflow_failed", "workflow_cancelled"):
+                return False
+            return bool(codec.plain(event.data).get("id") == handle.id)
+
+        topic = workflow_topic(handle.root_workflow_id, handle.root_execution_id)
+        return follow(self._access(), EventFilter(topic=topic), is_end)
+
+    def access(self) -> Access:
+        """Returns the way to the database, for the tools that read more than programs do."""
+        return self._access()
+
+
+class PolosClient(Client):
+    """A client of a database. Does no IO until it is used; needs no closing (``async with`` closes early).
+
+    Args:
+        url: ``sqlite:///path``; by default `POLOS_URL`, else the nearest project's database.
+        token: for servers that ask for one.
+    """
+
+    def __init__(self, url: str | None = None, *, token: str | None = None) -> None:
+        self._url = url
+        self._token = token
+        self._found: Access | None = None
+
+    @classmethod
+    def from_env(cls) -> PolosClient:
+        """Returns a client for `POLOS_URL` and `POLOS_TOKEN`, or the nearest project."""
+        return cls(os.environ.get("POLOS_URL"), token=os.environ.get("POLOS_TOKEN"))
+
+    def _access(self) -> Access:
+        url = self._url or _default_url()
+        found = access_to(url)
+        if self._found is None or type(found) is not type(self._found):
+            self._found = found
+        return self._found
+
+    async def close(self) -> None:
+        """Closes this loop's connection; the client can be used again."""
+        if self._found is not None:
+            await self._found.close()
+
+    async def __aenter__(self) -> PolosClient:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+
+def _default_url() -> str:
+    from polos.settings import load_settings
+
+    settings = load_settings()
+    if settings.project_root is None and not os.environ.get("POLOS_URL"):
+        raise NoProject(
+            "there is no polos project here, and none further up",
+            hint="make one (polos init), set POLOS_URL, or name the database: PolosClient('sqlite:///path/to.db')",
+        )
+    return settings.database
+
+
+async def batch_invoke(client: Client, inputs: Sequence[BatchWorkflowInput]) -> list[ExecutionHandle]:
+    """Starts all or none; see `Client.batch_invoke`. Inside a workflow use ``ctx.step.batch_invoke``."""
+    return await client.batch_invoke(inputs)
+
+
+def event_payload_of(event: Event) -> EventPayload:
+    """Returns a stored event as user code sees it."""
+    return EventPayload(event.id, event.sequence, event.topic, event.type, codec.decode(event.data), instant(event.created_at))
+
+
+IsEnd: TypeAlias = Callable[[Event], bool]

@@ -1,0 +1,108 @@
+"""An engine with its worker on one loop: opens the store, runs the services, stops them in order. Takes no calls itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from polos.authoring.registry import Registry
+from polos.client.connect import LoopAccess, forget_local, publish_local
+from polos.clock import SystemClock, SystemRng, TimeOrderedIds
+from polos.engine.timekeeper import Timekeeper
+from polos.errors import StoreUnavailable
+from polos.ports import Store
+from polos.settings import database_path
+from polos.store import open_store
+from polos.worker.capture import Capture
+from polos.worker.loop import route
+from polos.worker.worker import LocalWorker
+
+
+class Host:
+    """Runs on the loop on which `start` is called, and owns the database until `stop`."""
+
+    def __init__(
+        self,
+        url: str,
+        registry: Registry,
+        *,
+        durability: Literal["full", "relaxed"] = "full",
+        max_concurrent_workflows: int = 100,
+        max_hot: int = 10_000,
+        project: str = "",
+        complete: bool = False,
+        echo: bool = True,
+        only: set[str] | None = None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> None:
+        self.url = url
+        self._registry = registry
+        self._durability = durability
+        self._max_concurrent, self._max_hot = max_concurrent_workflows, max_hot
+        self._project, self._complete = project, complete
+        self._capture = Capture(echo)
+        self._only = only
+        self._on_warning = on_warning
+        self._tasks: list[asyncio.Task[None]] = []
+        self.fault: asyncio.Future[BaseException] | None = None
+        self.taken_over = 0
+        self.store: Store | None = None
+        self.worker: LocalWorker | None = None
+        self.access: LoopAccess | None = None
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return database_path(self.url)
+
+    async def start(self) -> None:
+        """Opens the store, takes over what a dead process held, and starts to work.
+
+        Raises:
+            DatabaseInUse, StoreUnavailable: the database cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        route(loop)
+        self.fault = loop.create_future()
+        clock = SystemClock()
+        self.store = store = await open_store(self.url, clock, self._durability)
+        try:
+            self.taken_over = await store.take_over()
+            self.worker = LocalWorker(
+                store, self._registry, clock=clock, ids=TimeOrderedIds(), rng=SystemRng(), project=self._project,
+                complete=self._complete, max_concurrent=self._max_concurrent, max_hot=self._max_hot, on_fault=self._failed,
+                on_warning=self._on_warning,
+            )  # fmt: skip
+            self.worker.roots = self._only
+        except BaseException:
+            await store.close()
+            raise
+        self.access = LoopAccess(store, loop)
+        publish_local(self.path, self.access)
+        self._capture.install()
+        for name, service in (("worker", self.worker.work()), ("timekeeper", Timekeeper(store, clock).keep())):
+            task = loop.create_task(service, name=f"polos-{name}")
+            task.add_done_callback(self._service_ended)
+            self._tasks.append(task)
+
+    def _service_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._failed(task.exception() or StoreUnavailable("a service of the engine ended"))
+
+    def _failed(self, error: BaseException) -> None:
+        if self.fault is not None and not self.fault.done():
+            self.fault.set_result(error)
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Lets running bodies finish for `grace` seconds, gives everything back, and lets the database go."""
+        forget_local(self.path)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.worker is not None:
+            await self.worker.stop(grace)
+        self._capture.remove()
+        if self.store is not None:
+            await self.store.close()

@@ -1,0 +1,163 @@
+"""`Polos`: client and worker in one, for scripts and tests. The engine itself is the host's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Literal, TypeVar
+
+from polos.authoring.registry import REGISTRY, Registry
+from polos.authoring.workflow import Workflow
+from polos.client.client import Client
+from polos.client.connect import Access
+from polos.errors import NoEngine
+from polos.local.host import Host
+
+T = TypeVar("T")
+
+
+class Polos(Client):
+    """Runs workflows in this process and starts them.
+
+    Args:
+        database: a url such as ``sqlite:///path``; by default the nearest project's, else ``./.polos/``.
+        workflows: what to run; by default every workflow declared in this process.
+        durability: ``full`` (an acknowledged write survives power loss) or ``relaxed`` (a crash of the process).
+        max_concurrent_workflows: how many run at once; waiting ones do not count.
+        max_hot: how many waiting ones stay in memory; the rest are replayed when they wake.
+        run_on: ``thread``: an event loop and thread of its own; ``caller``: the loop that enters it.
+        echo: captured output is also printed.
+    """
+
+    def __init__(
+        self,
+        database: str | None = None,
+        *,
+        workflows: Iterable[Workflow] | None = None,
+        durability: Literal["full", "relaxed"] | None = None,
+        max_concurrent_workflows: int = 100,
+        max_hot: int = 10_000,
+        run_on: Literal["thread", "caller"] = "thread",
+        echo: bool = True,
+        only: set[str] | None = None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> None:
+        self._database = database
+        self._registry = REGISTRY if workflows is None else Registry(workflows)
+        self._durability = durability
+        self._run_on = run_on
+        self._options: dict[str, Any] = {
+            "max_concurrent_workflows": max_concurrent_workflows, "max_hot": max_hot, "echo": echo, "only": only,
+            "on_warning": on_warning,
+        }  # fmt: skip
+        self._host: Host | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def _access(self) -> Access:
+        if self._host is None or self._host.access is None:
+            raise NoEngine("this Polos is not running", hint="use it inside `async with Polos() as polos:`")
+        return self._host.access
+
+    def _known(self, workflow_id: str) -> Workflow | None:
+        return self._registry.get(workflow_id)
+
+    @property
+    def host(self) -> Host:
+        """The engine; only while running."""
+        if self._host is None:
+            raise NoEngine("this Polos is not running", hint="use it inside `async with Polos() as polos:`")
+        return self._host
+
+    async def __aenter__(self) -> Polos:
+        url, durability, project = self._settings()
+        host = Host(url, self._registry, durability=durability, project=project, **self._options)
+        if self._run_on == "thread":
+            self._start_thread()
+        else:
+            self._loop = asyncio.get_running_loop()
+        try:
+            await self._there(host.start())
+        except BaseException:
+            self._stop_thread()
+            raise
+        self._host = host
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        host, self._host = self._host, None
+        if host is not None:
+            await self._there(host.stop())
+        self._stop_thread()
+
+    async def serve(self) -> None:
+        """Runs until it is stopped (Ctrl-C, a cancel), or until the engine fails. Starts itself when needed.
+
+        Raises:
+            StoreUnavailable: the database failed.
+        """
+        if self._host is None:
+            async with self:
+                await self.serve()
+            return
+        fault = self._host.fault
+        assert fault is not None
+
+        async def failed() -> BaseException:
+            return await asyncio.shield(fault)
+
+        raise await self._there(failed())
+
+    def _settings(self) -> tuple[str, Literal["full", "relaxed"], str]:
+        from pathlib import Path
+
+        from polos.settings import load_settings, make_project
+
+        settings = load_settings()
+        if self._database is not None:
+            return self._database, self._durability or settings.durability, settings.name
+        if settings.project_root is None:
+            settings = make_project(Path.cwd())
+        return settings.database, self._durability or settings.durability, settings.name
+
+    # ── the thread ───────────────────────────────────────────────────────────────────────────────────
+
+    def _start_thread(self) -> None:
+        ready = threading.Event()
+
+        def run() -> None:
+            with asyncio.Runner() as runner:
+                self._loop = runner.get_loop()
+                self._loop.call_soon(ready.set)
+                self._loop.run_forever()
+
+        self._thread = threading.Thread(target=run, name="polos", daemon=True)
+        self._thread.start()
+        ready.wait()
+
+    def _stop_thread(self) -> None:
+        if self._thread is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(5)
+            self._thread = None
+
+    async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        assert self._loop is not None
+        if asyncio.get_running_loop() is self._loop:
+            return await coroutine
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+
+
+class Worker:
+    """The part that only works: runs a client's database's workflows until it is stopped."""
+
+    def __init__(
+        self, client: Client | None = None, workflows: Iterable[Workflow] | None = None, max_concurrent_workflows: int = 100
+    ) -> None:
+        url = getattr(client, "_url", None)
+        self._polos = Polos(url, workflows=workflows, max_concurrent_workflows=max_concurrent_workflows, run_on="caller")
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        await self._polos.serve()

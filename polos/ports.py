@@ -1,0 +1,326 @@
+"""The seams of the house: what stores offer, what a run offers to `ctx.step`. Holds no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from polos.core.model import (
+    Entry,
+    Event,
+    Execution,
+    FailedAttempt,
+    Kind,
+    LogLine,
+    NewEvent,
+    NewExecution,
+    PendingWait,
+    Published,
+    Started,
+    Stored,
+    WorkerInfo,
+)
+from polos.core.ops import CommitAnswer, Lease, Op
+from polos.core.retry import RetryPolicy
+from polos.core.status import Status
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from polos.clock import Clock, Ids, Rng
+
+
+# ── between ctx.step and a run ────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """What `ctx.step` asks of a run. `decode` turns the recorded value into the user's, before user code sees it."""
+
+    key: str
+    kind: Kind
+    site: str
+    decode: Callable[[Stored], Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class RunCall(Call):
+    """A body is to be run. `encode` makes its result storable; `timeout` in seconds an attempt."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    policy: RetryPolicy
+    timeout: float | None
+    encode: Callable[[Any], Stored]
+    arguments: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ValueCall(Call):
+    """A value of the outside world is to be recorded (S1.9)."""
+
+    make: Callable[[Clock, Ids, Rng], Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class SleepCall(Call):
+    """A durable timer: `span` in microseconds from its start, or the instant `until`."""
+
+    span: int | None = None
+    until: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class EventCall(Call):
+    """The lowest unseen event on `topic` is awaited; `timeout` in microseconds."""
+
+    topic: str
+    timeout: int | None
+    match: str | None
+    since: Literal["start", "now"]
+
+
+@dataclass(slots=True, kw_only=True)
+class SuspendCall(Call):
+    """A person's answer is awaited."""
+
+    data: Stored
+    timeout: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class AnswerCall(Call):
+    """Another execution's suspend is answered."""
+
+    execution_id: str
+    step_key: str
+    data: Stored
+
+
+@dataclass(slots=True, kw_only=True)
+class PublishCall(Call):
+    """An event is published; topic None is the execution's own."""
+
+    topic: str | None
+    type: str | None
+    data: Stored
+
+
+@dataclass(slots=True, kw_only=True)
+class ChildSpec:
+    """A child to be started; the run adds its id and what it inherits."""
+
+    workflow_id: str
+    input: Stored
+    initial_state: Stored | None = None
+    queue: str | None = None
+    concurrency_key: str | None = None
+    run_timeout: int | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ChildrenCall(Call):
+    """Children are started; `waits`: the step ends when they do."""
+
+    children: tuple[ChildSpec, ...]
+    waits: bool
+    batch: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class ResultCall(Call):
+    """The end of an execution is awaited."""
+
+    execution_id: str
+
+
+AnyCall: TypeAlias = (
+    RunCall
+    | ValueCall
+    | SleepCall
+    | EventCall
+    | SuspendCall
+    | AnswerCall
+    | PublishCall
+    | ChildrenCall
+    | ResultCall
+)
+
+
+class RunPort(Protocol):
+    """A run as `ctx.step` sees it; live sessions and replays implement it."""
+
+    @property
+    def execution(self) -> Execution: ...
+
+    @property
+    def is_replaying(self) -> bool: ...
+
+    def request(self, call: AnyCall) -> Awaitable[Any]:
+        """Asks for the outcome of a step; the awaitable gives the decoded value or raises the recorded failure."""
+        ...
+
+    def created(self, key: str, coroutine: Any) -> None:
+        """Notes a step call that was made, so that one never awaited can be named at the end (S2.6)."""
+        ...
+
+
+# ── stores ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a claim brings: the execution under its new lease, and every outcome the worker does not have."""
+
+    lease: Lease
+    execution: Execution
+    entries: tuple[Entry, ...]
+    pending: tuple[PendingWait, ...] = ()
+    attempts: tuple[FailedAttempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRequest:
+    """Who asks for work. `held`: hot executions with the last `seq` known of each. `root_ids`: only these trees."""
+
+    worker_id: str
+    workflow_ids: frozenset[str]
+    limit: int
+    held: Mapping[int, int] = field(default_factory=dict)
+    root_ids: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFilter:
+    """Which executions a listing shows, newest first. `before` is a number: the listing goes on below it."""
+
+    statuses: frozenset[Status] = frozenset()
+    workflow_id: str | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    since: int | None = None
+    until: int | None = None
+    before: int | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events a listing shows, oldest first; `newest`: the last `limit` of them. `prefix` ends without its ``*``."""
+
+    topic: str | None = None
+    prefix: str | None = None
+    after_position: int = 0
+    after_sequence: int = 0
+    since: int | None = None
+    until: int | None = None
+    lifecycle: bool = True
+    newest: bool = False
+    limit: int = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which captured lines a listing shows, oldest first. `level` is the lowest shown."""
+
+    execution_id: str | None = None
+    workflow_id: str | None = None
+    step_key: str | None = None
+    level: str | None = None
+    after_position: int = 0
+    since: int | None = None
+    until: int | None = None
+    limit: int = 1000
+
+
+class ReadStore(Protocol):
+    """All that only reads; works beside any owner."""
+
+    async def get(self, execution_id: str) -> Execution | None: ...
+    async def find(self, reference: str) -> list[Execution]:
+        """Returns the executions that answer to a number, an id, the end of an id, ``last`` or ``last:WORKFLOW``."""
+        ...
+
+    async def search(self, wanted: ExecutionFilter) -> list[Execution]: ...
+    async def journal(self, execution_id: str) -> list[Entry]: ...
+    async def waits(self, execution_id: str) -> list[PendingWait]: ...
+    async def attempts(self, execution_id: str) -> list[FailedAttempt]: ...
+    async def events(self, wanted: EventFilter) -> list[Event]: ...
+    async def logs(self, wanted: LogFilter) -> list[tuple[int, str, LogLine]]:
+        """Returns (position, execution id, line)."""
+        ...
+
+    async def counts(self) -> dict[Status, int]: ...
+    async def workers(self) -> list[WorkerInfo]: ...
+    async def close(self) -> None: ...
+
+
+class ClientStore(ReadStore, Protocol):
+    """What callers may change."""
+
+    async def start(self, executions: Sequence[NewExecution]) -> list[Started]:
+        """Starts all or none. Raises `IdempotencyConflict`."""
+        ...
+
+    async def publish(self, events: Sequence[NewEvent]) -> list[Published]: ...
+    async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
+        """Answers a suspend. Raises `AlreadyResumed`, `ExecutionEnded`, `UnknownExecution`."""
+        ...
+
+    def changed(self, execution_id: str) -> Awaitable[None]:
+        """Returns when the execution may have changed; callers look for themselves and bound the time."""
+        ...
+
+
+class WorkerStore(Protocol):
+    """What workers may change; all under a lease (R6)."""
+
+    async def hello(self, worker: WorkerInfo) -> None: ...
+    async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
+        """Returns work as soon as there is some, or nothing after `wait` seconds."""
+        ...
+
+    def commit(self, lease: Lease, number: int, ops: Sequence[Op], since: int) -> Future[CommitAnswer]:
+        """Writes `ops` in one transaction and answers every outcome after `since`; repeating a number repeats its answer."""
+        ...
+
+    def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Calls `callback` with the number of an execution that got an outcome from elsewhere; returns the way to stop."""
+        ...
+
+    async def goodbye(self, worker_id: str) -> None: ...
+
+
+class EngineStore(Protocol):
+    """What the engine's services do on their own."""
+
+    async def take_over(self) -> int:
+        """Queues every execution that a dead process held; returns how many."""
+        ...
+
+    async def fire_due(self) -> int | None:
+        """Completes what is due and returns the instant of the next, in microseconds."""
+        ...
+
+    def on_due(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Calls `callback` with instants at which something will be due; returns the way to stop."""
+        ...
+
+    async def care(self) -> None:
+        """Does the store's housekeeping when it is idle."""
+        ...
+
+
+class Store(ClientStore, WorkerStore, EngineStore, Protocol):
+    """A whole store."""
+
+
+class EventStream(Protocol):
+    """Events by cursor."""
+
+    def __aiter__(self) -> AsyncIterator[Event]: ...

@@ -1,0 +1,38 @@
+"""Where stores are opened by their url. The only place that names a concrete one (R4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from polos.settings import database_path
+
+if TYPE_CHECKING:
+    from polos.clock import Clock
+    from polos.ports import ReadStore, Store
+
+
+async def open_store(
+    url: str, clock: Clock, durability: Literal["full", "relaxed"] = "full", for_one_call: bool = False
+) -> Store:
+    """Returns the open store of a database url; its file is owned until `close`.
+
+    Args:
+        for_one_call: the owner does one thing and goes: no helper process is started.
+
+    Raises:
+        DatabaseInUse: another process owns the file.
+        StoreUnavailable: it cannot be used.
+        UsageError: no store is known for the url.
+    """
+    from polos.store.sqlite.store import SqliteStore
+
+    store = SqliteStore(database_path(url), clock, durability, for_one_call)
+    await store.open()
+    return store
+
+
+def open_reader(url: str) -> ReadStore:
+    """Returns what only reads, without owning anything; it connects on first use."""
+    from polos.store.sqlite.reader import SqliteReader
+
+    return SqliteReader(database_path(url))

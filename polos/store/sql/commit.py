@@ -1,0 +1,381 @@
+"""The commit: a worker's operations, fenced by the epoch, in one transaction (R6, S8.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+import orjson
+
+from polos import crashpoints
+from polos.core import failure as failures
+from polos.core.codec import encode
+from polos.core.model import Entry, Failure, Kind, NewEvent, Outcome, Stored
+from polos.core.ops import (
+    Answer,
+    Await,
+    Block,
+    CloseWait,
+    CommitAnswer,
+    Finish,
+    Lease,
+    Logs,
+    Op,
+    Park,
+    Publish,
+    Record,
+    Release,
+    RetryAt,
+    StartChildren,
+    StepStarted,
+)
+from polos.core.status import Change, Status, after
+from polos.core.waits import children_channel, execution_channel
+from polos.errors import LeaseLost, UsageError
+from polos.store.sql import executions
+from polos.store.sql.completion import complete, end_of, ended, is_ended
+from polos.store.sql.events import append, check_topic, event_value, publish_one, unseen
+from polos.store.sql.lifecycle import lifecycle, told
+from polos.store.sql.tx import Changed, Due, Queued, Tx
+
+_END = {Outcome.COMPLETED: Change.COMPLETE, Outcome.FAILED: Change.FAIL, Outcome.CANCELLED: Change.CANCEL}
+_END_EVENT = {
+    Outcome.COMPLETED: "workflow_finish",
+    Outcome.FAILED: "workflow_failed",
+    Outcome.CANCELLED: "workflow_cancelled",
+}
+
+
+class Commit:
+    """One commit under way. `apply` is the transaction."""
+
+    def __init__(self, lease: Lease, number: int, ops: Sequence[Op], since: int, now: int) -> None:
+        self.lease = lease
+        self.execution = lease.execution
+        self.number = number
+        self.ops = ops
+        self.since = since
+        self.now = now
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.written: list[Entry] = []
+        self.next_seq = 0
+        self.elsewhere = False  # an outcome came by another way than `written`
+        self.parked = False
+        self.topic = 0
+        self.id = ""
+        self.row: Any = ()
+
+    def apply(self) -> Tx[CommitAnswer]:
+        """Checks the lease, applies the operations in order, and answers every outcome after `since`."""
+        outcomes = sum(isinstance(op, Record | Publish | Answer) or _is_invoke(op) for op in self.ops)
+        size = sum(len(op.value.text) for op in self.ops if isinstance(op, Record) and op.value)
+        lines = max((op.workflow_lines for op in self.ops if isinstance(op, Logs)), default=0)
+        rows = yield "fence", {
+            "execution": self.execution, "epoch": self.lease.epoch, "commit_number": self.number,
+            "outcomes": outcomes, "bytes": size, "log_lines": lines,
+        }  # fmt: skip
+        if not rows:
+            return (yield from self._repeated_or_lost())
+        seq, self.topic, _, self.id, *_ = self.row = rows[0]
+        first = self.next_seq = seq - outcomes + 1
+        for op in self.ops:
+            yield from self._apply(op)
+            crashpoints.reached(f"inside.{type(op).__name__}")
+        yield from lifecycle(self.topic, self.told, self.now)
+        if first == self.since + 1 and not self.elsewhere:
+            return CommitAnswer(outcomes=tuple(self.written), parked=self.parked)
+        entries = yield from executions.entries_after(self.execution, self.since)
+        return CommitAnswer(outcomes=tuple(entries), parked=self.parked)
+
+    def _repeated_or_lost(self) -> Tx[CommitAnswer]:
+        rows = yield "lease_state", {"execution": self.execution}
+        if rows:
+            status, epoch, commit_number, _ = rows[0]
+            if epoch == self.lease.epoch and commit_number >= self.number:
+                entries = yield from executions.entries_after(self.execution, self.since)
+                return CommitAnswer(outcomes=tuple(entries), parked=status == Status.WAITING)
+        raise LeaseLost(
+            f"execution {self.execution} is no longer held under epoch {self.lease.epoch}: another claim has it, "
+            f"or it is over. Nothing was written"
+        )
+
+    def _apply(self, op: Op) -> Tx[None]:
+        match op:
+            case Record():
+                yield from self._record(op)
+            case Await():
+                yield from self._await(op)
+            case StartChildren():
+                yield from self._start_children(op)
+            case Publish():
+                yield from self._publish(op)
+            case Answer():
+                yield from self._answer(op)
+            case CloseWait():
+                yield "delete_wait", {"execution": self.execution, "key": op.key}
+            case RetryAt():
+                yield from self._retry(op)
+            case StepStarted():
+                self.told.append(("step_start", told(self.execution, op.key, op.kind) | {"attempt": op.attempt}))
+            case Logs():
+                yield "insert_log", [
+                    {"execution": self.execution, "key": line.step_key, "attempt": line.attempt, "number": line.number,
+                     "level": line.level, "stream": line.stream, "text": line.text, "at": line.at}
+                    for line in op.lines
+                ]  # fmt: skip
+            case Park():
+                yield from self._park(op)
+            case Release():
+                yield from self._set_status(Change.RELEASE)
+                yield Queued()
+            case Block():
+                yield from self._block(op)
+            case Finish():
+                yield from self._finish(op)
+            case _:
+                assert_never(op)
+
+    def _enter(
+        self, key: str, kind: Kind, outcome: Outcome, after_: int, site: str, started_at: int,
+        *, value: Stored | None = None, failure: Failure | None = None, attempt: int = 1, request: str | None = None,
+        arguments: str | None = None, event: int | None = None, seq: int | None = None, ended_at: int | None = None,
+    ) -> Tx[None]:  # fmt: skip
+        """Inserts an entry; a key that has one already is an error of the database, never an overwrite (S1.2)."""
+        if seq is None:
+            seq = self.next_seq
+            self.next_seq += 1
+        entry = Entry(
+            key=key, kind=kind, outcome=outcome, seq=seq, after=after_, attempt=attempt, value=value, failure=failure,
+            request=request, event=event, site=site, arguments=arguments, started_at=started_at,
+            ended_at=self.now if ended_at is None else ended_at,
+        )  # fmt: skip
+        yield "insert_entry", {
+            "execution": self.execution, "key": key, "seq": seq, "after": after_, "kind": kind, "outcome": outcome,
+            "attempt": attempt, "value": value.text if value else None, "shape": value.shape if value else None,
+            "checksum": value.checksum if value else None, "failure": failures.to_json(failure) if failure else None,
+            "request": request, "event": event, "site": site, "arguments": arguments, "started_at": started_at,
+            "ended_at": entry.ended_at,
+        }  # fmt: skip
+        self.written.append(entry)
+
+    def _record(self, op: Record) -> Tx[None]:
+        yield from self._enter(
+            op.key, op.kind, op.outcome, op.after, op.site, op.started_at, value=op.value, failure=op.failure,
+            attempt=op.attempt, request=op.request, arguments=op.arguments, ended_at=op.ended_at,
+        )  # fmt: skip
+        if op.kind is Kind.TIMER:
+            return
+        data = told(self.execution, op.key, op.kind, op.ended_at - op.started_at)
+        if op.attempt != 1:
+            data["attempt"] = op.attempt
+        if op.outcome is Outcome.COMPLETED:
+            self.told.append(("step_finish", data))
+        else:
+            self.told.append(("step_failed", data | {"error_type": op.failure.type_name if op.failure else None}))
+
+    def _await(self, op: Await) -> Tx[None]:
+        since = self.row[2]
+        if op.since == "now":
+            since = (yield "log_position", {})[0][0]
+        yield from self._insert_wait(op.key, op.kind, op.after, op.channel, op.deadline, op.site, op.started_at,
+                                     match=op.match, since=since, request=op.request)  # fmt: skip
+        if op.kind is Kind.EVENT and op.channel is not None:
+            event = yield from unseen(self.execution, op.channel.partition(":")[2], since, op.match)
+            if event is not None:
+                yield from self._complete(op.key, value=event_value(event), event=event.position)
+        elif op.kind is Kind.SUSPEND:
+            data: dict[str, Any] = told(self.execution, op.key, op.kind)
+            self.told.append((f"suspend_{op.key}", data))
+            rows = yield "answer_of", {"execution": self.execution, "key": op.key}
+            if rows:
+                position, id_, value, shape, _, created_at = rows[0]
+                answer = executions.answer_value(position, id_, Stored(value, shape), created_at)
+                yield from self._complete(op.key, value=answer)
+        elif op.kind is Kind.CHILD and op.channel is not None:
+            yield from self._await_end(op)
+
+    def _await_end(self, op: Await) -> Tx[None]:
+        """Awaits an execution by its handle: it may be over already."""
+        assert op.channel is not None
+        target = op.channel.partition(":")[2]
+        rows = yield "execution_by_id", {"id": target}
+        if not rows:
+            failure = Failure(type_name="UnknownExecution", message=f"there is no execution {target}")
+            yield from self._complete(op.key, outcome=Outcome.FAILED, failure=failure)
+        elif is_ended(rows[0][1]):
+            outcome, value, found = yield from end_of(target)
+            yield from self._complete(op.key, outcome=outcome, value=value, failure=found)
+
+    def _complete(self, key: str, outcome: Outcome = Outcome.COMPLETED, **facts: Any) -> Tx[None]:
+        """Completes a wait of this execution at once: the outcome comes by the same way as from elsewhere."""
+        yield from lifecycle(self.topic, self.told, self.now)
+        self.told.clear()
+        self.elsewhere = True
+        yield from complete(self.execution, key, outcome, self.now, **facts)
+
+    def _insert_wait(
+        self, key: str, kind: Kind, after_: int, channel: str | None, deadline: int | None, site: str, started_at: int,
+        *, match: str | None = None, since: int = 0, remaining: int = 1, request: str | None = None,
+    ) -> Tx[None]:  # fmt: skip
+        yield "insert_wait", {
+            "execution": self.execution, "key": key, "kind": kind, "after": after_, "channel": channel,
+            "deadline": deadline, "match": match, "since": since, "remaining": remaining, "request": request,
+            "site": site, "started_at": started_at,
+        }  # fmt: skip
+        if kind is not Kind.TIMER:
+            data: dict[str, Any] = told(self.execution, key, kind)
+            if deadline is not None:
+                data["until"] = deadline
+            if channel is not None:
+                data["on"] = channel
+            self.told.append(("wait_start", data))
+        if deadline is not None:
+            yield Due(deadline)
+
+    def _start_children(self, op: StartChildren) -> Tx[None]:
+        yield from lifecycle(self.topic, self.told, self.now)
+        self.told.clear()
+        rows = yield "claimed_rows", {"numbers": orjson.dumps([self.execution]).decode()}
+        root_id, root_workflow_id = rows[0][16], rows[0][17]
+        started = []
+        for index, child in enumerate(op.children):
+            parent = executions.Parent(self.execution, self.id, op.key, index, self.row[4], root_id, root_workflow_id, self.topic)
+            started.append((yield from executions.start_one(child, self.now, parent)))
+        handles = [
+            {"id": s.id, "number": s.number, "workflow_id": s.workflow_id, "root_execution_id": s.root_id,
+             "root_workflow_id": s.root_workflow_id} for s in started
+        ]  # fmt: skip
+        request = orjson.dumps([{"execution": s.number, "workflow_id": s.workflow_id} for s in started]).decode()
+        if not op.waits:
+            value = encode(handles if op.batch else handles[0])
+            yield from self._enter(op.key, Kind.INVOKE, Outcome.COMPLETED, op.after, op.site, op.started_at,
+                                   value=value, request=request)  # fmt: skip
+            self.told.append(("step_finish", told(self.execution, op.key, Kind.INVOKE, self.now - op.started_at)))
+            return
+        channel = children_channel(self.execution, op.key) if op.batch else execution_channel(started[0].id)
+        yield from self._insert_wait(op.key, Kind.CHILD, op.after, channel, None, op.site, op.started_at,
+                                     remaining=len(started), request=request)  # fmt: skip
+        if not started:
+            yield from self._complete(op.key, value=Stored("[]"))
+        elif any(not s.created for s in started):
+            yield from self._await_known(op, started)
+
+    def _await_known(self, op: StartChildren, started: Sequence[Any]) -> Tx[None]:
+        """An idempotency key gave back an earlier execution: it may be over already."""
+        if not op.batch:
+            rows = yield "execution_by_id", {"id": started[0].id}
+            if is_ended(rows[0][1]):
+                outcome, value, failure = yield from end_of(started[0].id)
+                yield from self._complete(op.key, outcome=outcome, value=value, failure=failure)
+            return
+        raise UsageError(
+            "an idempotency key in batch_invoke_and_wait named an execution that exists already",
+            hint="invoke it on its own with ctx.step.invoke and await it with ctx.step.result",
+        )
+
+    def _publish(self, op: Publish) -> Tx[None]:
+        if op.topic is None:
+            position, sequence = yield from self._publish_own(op)
+        else:
+            check_topic(op.topic)
+            yield from lifecycle(self.topic, self.told, self.now)
+            self.told.clear()
+            published = yield from publish_one(NewEvent(topic=op.topic, type=op.type, data=op.data, id=op.event_id), self.now)
+            self.elsewhere = self.elsewhere or self.execution in published.woken
+            position, sequence = published.position, published.sequence
+        value = encode({"id": op.event_id, "sequence_id": sequence, "position": position})
+        yield from self._enter(op.key, Kind.PUBLISH, Outcome.COMPLETED, op.after, op.site, op.started_at, value=value)
+        self.told.append(("step_finish", told(self.execution, op.key, Kind.PUBLISH, self.now - op.started_at)))
+
+    def _publish_own(self, op: Publish) -> Tx[tuple[int, int]]:
+        yield from lifecycle(self.topic, self.told, self.now)
+        self.told.clear()
+        return (yield from append(self.topic, op.event_id, op.type, op.data, self.now))
+
+    def _answer(self, op: Answer) -> Tx[None]:
+        failure: Failure | None = None
+        try:
+            yield from executions.resume(op.execution_id, op.step_key, op.data, op.answer_id, self.now)
+        except UsageError as refused:  # refused before anything was written: an outcome like any other
+            failure = Failure(type_name=type(refused).__name__, message=refused.message)
+        self.elsewhere = True
+        yield from self._enter(
+            op.key, Kind.RESUME, Outcome.COMPLETED if failure is None else Outcome.FAILED, op.after, op.site, op.started_at,
+            value=Stored("null") if failure is None else None, failure=failure,
+        )  # fmt: skip
+        self.told.append(("step_finish", told(self.execution, op.key, Kind.RESUME, self.now - op.started_at)))
+
+    def _retry(self, op: RetryAt) -> Tx[None]:
+        failed = op.failed
+        yield "insert_attempt", {
+            "execution": self.execution, "key": failed.key, "attempt": failed.attempt,
+            "failure": failures.to_json(failed.failure), "started_at": failed.started_at, "ended_at": failed.ended_at,
+            "due_at": failed.due_at,
+        }  # fmt: skip
+        data = told(self.execution, failed.key, op.kind, failed.ended_at - failed.started_at)
+        self.told.append(
+            ("step_retry", data | {"attempt": failed.attempt, "error_type": failed.failure.type_name, "until": failed.due_at})
+        )
+        if op.parks:
+            yield "insert_wait", {
+                "execution": self.execution, "key": failed.key, "kind": Kind.RETRY, "after": op.after, "channel": None,
+                "deadline": failed.due_at, "match": None, "since": 0, "remaining": 1, "request": None, "site": op.site,
+                "started_at": failed.ended_at,
+            }  # fmt: skip
+            yield Due(failed.due_at)
+
+    def _park(self, op: Park) -> Tx[None]:
+        """Ends the lease, unless a key has completed or an outcome has come that the session does not know."""
+        pending = (yield "count_waits", {"execution": self.execution})[0][0]
+        seq = (yield "lease_state", {"execution": self.execution})[0][3]
+        if pending != len(op.on) or seq != self.since or self.elsewhere:
+            self.elsewhere = True
+            return
+        self.parked = True
+        yield "set_status", {
+            "execution": self.execution, "status": after(Status.RUNNING, Change.PARK),
+            "worker_id": self.lease.worker_id, "available_at": self.now,
+        }  # fmt: skip
+        yield Changed(self.execution, self.id)
+
+    def _set_status(self, change: Change) -> Tx[None]:
+        yield "set_status", {
+            "execution": self.execution, "status": after(Status.RUNNING, change), "worker_id": None, "available_at": self.now,
+        }  # fmt: skip
+        yield Changed(self.execution, self.id)
+
+    def _block(self, op: Block) -> Tx[None]:
+        yield from self._set_status(Change.BLOCK)
+        yield "insert_result", {
+            "execution": self.execution, "value": None, "shape": None, "checksum": None, "failure": None,
+            "cause_key": None, "reason": op.reason,
+        }  # fmt: skip
+        reason = orjson.loads(op.reason)
+        self.told.append(("workflow_blocked", {"execution": self.execution, "reason": reason.get("kind")}))
+
+    def _finish(self, op: Finish) -> Tx[None]:
+        status = after(Status.RUNNING, _END[op.outcome])
+        assert status is not None
+        error_type = op.failure.type_name if op.failure else None
+        yield "delete_waits", {"execution": self.execution}
+        yield "finish", {"execution": self.execution, "status": status, "now": self.now, "error_type": error_type}
+        value = op.value
+        yield "insert_result", {
+            "execution": self.execution, "value": value.text if value else None, "shape": value.shape if value else None,
+            "checksum": value.checksum if value else None, "failure": failures.to_json(op.failure) if op.failure else None,
+            "cause_key": op.cause_key, "reason": None,
+        }  # fmt: skip
+        data: dict[str, Any] = {"execution": self.execution, "id": self.id}
+        if error_type:
+            data["error_type"] = error_type
+        self.told.append((_END_EVENT[op.outcome], data))
+        yield from lifecycle(self.topic, self.told, self.now)
+        self.told.clear()
+        _, _, _, _, _, parent, parent_key, _ = self.row
+        yield from ended(self.id, None if parent is None else (int(parent), str(parent_key)), self.now)
+        yield Changed(self.execution, self.id)
+
+
+def _is_invoke(op: Op) -> bool:
+    return isinstance(op, StartChildren) and not op.waits
+

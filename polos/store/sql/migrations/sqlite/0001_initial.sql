@@ -1,0 +1,166 @@
+CREATE TABLE execution (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  workflow_id TEXT NOT NULL,
+  status TEXT NOT NULL,
+  available_at INTEGER NOT NULL,
+  worker_id TEXT,
+  epoch INTEGER NOT NULL DEFAULT 0,
+  commit_number INTEGER NOT NULL DEFAULT 0,
+  seq INTEGER NOT NULL DEFAULT 0,
+  deaths INTEGER NOT NULL DEFAULT 0,
+  life INTEGER NOT NULL DEFAULT 0,
+  stored_bytes INTEGER NOT NULL DEFAULT 0,
+  log_lines INTEGER NOT NULL DEFAULT 0,
+  topic INTEGER NOT NULL,
+  event_position INTEGER NOT NULL,
+  parent INTEGER,
+  parent_key TEXT,
+  parent_index INTEGER,
+  root INTEGER NOT NULL,
+  session_id TEXT,
+  user_id TEXT,
+  queue TEXT,
+  concurrency_key TEXT,
+  idempotency_key TEXT,
+  run_timeout INTEGER,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER,
+  ended_at INTEGER,
+  error_type TEXT
+);
+CREATE INDEX execution_queued ON execution (available_at, number) WHERE status = 'queued';
+CREATE INDEX execution_running ON execution (worker_id) WHERE status = 'running';
+CREATE INDEX execution_blocked ON execution (number) WHERE status = 'blocked';
+CREATE UNIQUE INDEX execution_child ON execution (parent, parent_key, parent_index) WHERE parent IS NOT NULL;
+CREATE INDEX execution_tree ON execution (root) WHERE parent IS NOT NULL;
+CREATE UNIQUE INDEX execution_idempotency ON execution (workflow_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- What a start gave, and what the end left: written once, apart from the row that every commit updates.
+CREATE TABLE input (
+  execution INTEGER PRIMARY KEY,
+  value TEXT NOT NULL,
+  shape TEXT,
+  checksum INTEGER NOT NULL,
+  state TEXT,
+  state_shape TEXT,
+  state_checksum INTEGER
+);
+CREATE TABLE result (
+  execution INTEGER PRIMARY KEY,
+  value TEXT,
+  shape TEXT,
+  checksum INTEGER,
+  failure TEXT,
+  cause_key TEXT,
+  reason TEXT
+);
+
+CREATE TABLE journal (
+  position INTEGER PRIMARY KEY,
+  execution INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  superseded INTEGER NOT NULL DEFAULT 0,
+  seq INTEGER NOT NULL,
+  after INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  value TEXT,
+  shape TEXT,
+  checksum INTEGER,
+  failure TEXT,
+  request TEXT,
+  event INTEGER,
+  site TEXT NOT NULL,
+  arguments TEXT,
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX journal_key ON journal (execution, key, superseded);
+
+CREATE TABLE wait (
+  position INTEGER PRIMARY KEY,
+  execution INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  after INTEGER NOT NULL,
+  channel TEXT,
+  deadline INTEGER,
+  match TEXT,
+  since INTEGER NOT NULL DEFAULT 0,
+  remaining INTEGER NOT NULL DEFAULT 1,
+  request TEXT,
+  site TEXT NOT NULL,
+  started_at INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX wait_key ON wait (execution, key);
+CREATE INDEX wait_channel ON wait (channel, position) WHERE channel IS NOT NULL;
+CREATE INDEX wait_deadline ON wait (deadline) WHERE deadline IS NOT NULL;
+
+CREATE TABLE attempt (
+  position INTEGER PRIMARY KEY,
+  execution INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  failure TEXT NOT NULL,
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER NOT NULL,
+  due_at INTEGER NOT NULL
+);
+CREATE INDEX attempt_execution ON attempt (execution, key, attempt);
+
+CREATE TABLE answer (
+  position INTEGER PRIMARY KEY,
+  execution INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  id TEXT NOT NULL,
+  value TEXT NOT NULL,
+  shape TEXT,
+  checksum INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX answer_key ON answer (execution, key);
+
+CREATE TABLE topic (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  sequence INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE event (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,
+  topic INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  id TEXT,
+  type TEXT,
+  data TEXT NOT NULL,
+  shape TEXT,
+  checksum INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX event_topic ON event (topic, sequence);
+CREATE UNIQUE INDEX event_id ON event (id) WHERE id IS NOT NULL;
+
+CREATE TABLE log (
+  position INTEGER PRIMARY KEY,
+  execution INTEGER NOT NULL,
+  key TEXT,
+  attempt INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  level TEXT NOT NULL,
+  stream TEXT NOT NULL,
+  text TEXT NOT NULL,
+  at INTEGER NOT NULL
+);
+CREATE INDEX log_execution ON log (execution, position);
+
+CREATE TABLE worker (
+  id TEXT PRIMARY KEY,
+  pid INTEGER NOT NULL,
+  project TEXT NOT NULL,
+  complete INTEGER NOT NULL,
+  workflow_ids TEXT NOT NULL,
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER
+);

@@ -1,0 +1,71 @@
+-- name: insert_entry
+INSERT INTO journal (execution, key, seq, after, kind, outcome, attempt, value, shape, checksum, failure, request, event,
+  site, arguments, started_at, ended_at)
+VALUES (:execution, :key, :seq, :after, :kind, :outcome, :attempt, :value, :shape, :checksum, :failure, :request, :event,
+  :site, :arguments, :started_at, :ended_at)
+
+-- name: entries_after
+SELECT key, kind, outcome, seq, after, attempt, value, shape, checksum, failure, request, event, site, arguments,
+  started_at, ended_at
+FROM journal WHERE execution = :execution AND superseded = 0 AND seq > :since ORDER BY seq
+
+-- name: entry_exists
+SELECT 1 FROM journal WHERE execution = :execution AND key = :key AND superseded = 0
+
+-- name: insert_wait
+INSERT INTO wait (execution, key, kind, after, channel, deadline, match, since, remaining, request, site, started_at)
+VALUES (:execution, :key, :kind, :after, :channel, :deadline, :match, :since, :remaining, :request, :site, :started_at)
+ON CONFLICT (execution, key) DO NOTHING
+
+-- name: waits_of
+SELECT key, kind, after, channel, deadline, request, site, started_at FROM wait WHERE execution = :execution ORDER BY position
+
+-- name: count_waits
+SELECT COUNT(*) FROM wait WHERE execution = :execution
+
+-- name: delete_wait
+DELETE FROM wait WHERE execution = :execution AND key = :key
+RETURNING kind, after, request, site, started_at
+
+-- name: delete_waits
+DELETE FROM wait WHERE execution = :execution
+
+-- name: waits_on
+SELECT execution, key, kind, match, since FROM wait WHERE channel = :channel ORDER BY position
+
+-- name: child_ended
+UPDATE wait SET remaining = remaining - 1 WHERE channel = :channel RETURNING execution, key, remaining
+
+-- name: due_waits
+SELECT execution, key, kind FROM wait WHERE deadline IS NOT NULL AND deadline <= :now ORDER BY deadline LIMIT :limit
+
+-- name: next_deadline
+SELECT MIN(deadline) FROM wait WHERE deadline IS NOT NULL
+
+-- name: insert_attempt
+INSERT INTO attempt (execution, key, attempt, failure, started_at, ended_at, due_at)
+VALUES (:execution, :key, :attempt, :failure, :started_at, :ended_at, :due_at)
+
+-- name: attempts_of
+SELECT key, attempt, failure, started_at, ended_at, due_at FROM attempt WHERE execution = :execution ORDER BY position
+
+-- name: insert_answer
+INSERT INTO answer (execution, key, id, value, shape, checksum, created_at)
+VALUES (:execution, :key, :id, :value, :shape, :checksum, :created_at)
+ON CONFLICT (execution, key) DO NOTHING RETURNING position
+
+-- name: answer_of
+SELECT position, id, value, shape, checksum, created_at FROM answer WHERE execution = :execution AND key = :key
+
+-- name: children_results
+SELECT e.workflow_id, e.status, r.value, r.shape, r.checksum, r.failure
+FROM execution e LEFT JOIN result r ON r.execution = e.number
+WHERE e.parent = :parent AND e.parent_key = :key ORDER BY e.parent_index
+
+-- name: ended_result
+SELECT e.number, e.status, r.value, r.shape, r.checksum, r.failure
+FROM execution e LEFT JOIN result r ON r.execution = e.number WHERE e.id = :id
+
+-- name: insert_log
+INSERT INTO log (execution, key, attempt, number, level, stream, text, at)
+VALUES (:execution, :key, :attempt, :number, :level, :stream, :text, :at)

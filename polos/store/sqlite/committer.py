@@ -1,0 +1,265 @@
+"""Drives transactions on the one writing connection, many per commit, and releases results once durable (R5, S9.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar, cast
+
+from polos import crashpoints
+from polos.errors import PolosError, StoreUnavailable
+from polos.store.sql.statements import statements
+from polos.store.sql.tx import Hint, Tx
+from polos.store.sqlite.disksync import DiskSync
+
+T = TypeVar("T")
+Durability = Literal["full", "relaxed"]
+
+GROUP_LIMIT = 256
+_ATTEMPTS = 5
+_OUTSIDE = contextvars.Context()
+_HINTS = (Hint.__args__) if hasattr(Hint, "__args__") else ()
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting(Generic[T]):
+    """A caller whose transaction is queued, under way, or committed and not yet durable."""
+
+    factory: Callable[[], Tx[T]]
+    future: asyncio.Future[T]
+    name: str
+    result: Any = None
+    error: BaseException | None = None
+    hints: list[Hint] = field(default_factory=list)
+
+
+class Committer:
+    """One connection, one transaction at a time, on the owner's loop.
+
+    A cancelled caller never touches a transaction under way. In `full`, nothing is released before the sync that
+    covers it; a failed sync ends the committer for good.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, wal: Path, durability: Durability, on_hints: Callable[[list[Hint]], None],
+        with_helper: bool = True,
+    ) -> None:  # fmt: skip
+        self._connection = connection
+        self._durability = durability
+        self._on_hints = on_hints
+        self._loop = asyncio.get_running_loop()
+        self._statements = statements()
+        self._queue: deque[_Waiting[Any]] = deque()
+        self._unsynced: list[_Waiting[Any]] = []
+        self._syncing: list[_Waiting[Any]] = []
+        self._scheduled = False
+        self._paused = False
+        self._failures = 0
+        self.broken: BaseException | None = None
+        self.commits = 0
+        self._sync: DiskSync | None = None
+        self._helped = False
+        connection.execute("PRAGMA synchronous = " + ("NORMAL" if durability == "relaxed" else "FULL"))
+        if durability == "full" and with_helper:
+            try:
+                self._sync = DiskSync(wal, self._synced)
+            except OSError:
+                self._sync = None  # no helper to be had: every commit syncs on the loop, slower and just as durable
+
+    def submit(self, factory: Callable[[], Tx[T]], name: str) -> asyncio.Future[T]:
+        """Queues a transaction; `name` is its crash point. The future's result is durable."""
+        waiting: _Waiting[T] = _Waiting(factory, self._loop.create_future(), name)
+        if self.broken is not None:
+            waiting.future.set_exception(self._unavailable(self.broken))
+            return waiting.future
+        self._queue.append(waiting)
+        self._schedule()
+        return waiting.future
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._paused and self._queue:
+            self._scheduled = True
+            self._loop.call_soon(self._turn, context=_OUTSIDE)
+
+    # ── one group ────────────────────────────────────────────────────────────────────────────────────
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self.broken is not None or self._paused:
+            return
+        group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))]
+        if not group:
+            return
+        if not self._helped and self._sync is not None and self._sync.is_ready:
+            self._helped = True
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._run_group(group)
+        except sqlite3.Error as error:
+            self._group_failed(group, error)
+            return
+        self._failures = 0
+        self.commits += 1
+        if self._helped:
+            self._unsynced.extend(group)
+            self._request_sync()
+        else:
+            self._release(group)
+        self._schedule()
+
+    def _run_group(self, group: list[_Waiting[Any]]) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        alone = len(group) == 1
+        for waiting in group:
+            crashpoints.reached(f"before.{waiting.name}")
+            if not alone:
+                execute("SAVEPOINT caller")
+            try:
+                waiting.error, waiting.hints = None, []
+                waiting.result = self._drive(waiting)
+            except sqlite3.OperationalError:
+                raise  # the disk or the database, not the caller: the group runs again
+            except Exception as error:
+                waiting.error, waiting.hints = error, []
+                if alone:
+                    execute("ROLLBACK")
+                    return
+                execute("ROLLBACK TO caller")
+            if not alone:
+                execute("RELEASE caller")
+        for waiting in group:
+            crashpoints.reached(f"commit.{waiting.name}")
+        execute("COMMIT")
+        for waiting in group:
+            crashpoints.reached(f"after.{waiting.name}")
+
+    def _drive(self, waiting: _Waiting[T]) -> T:
+        execute, texts = self._connection.execute, self._statements
+        transaction = waiting.factory()
+        rows: Any = None
+        try:
+            while True:
+                step = transaction.send(rows)
+                rows = ()
+                if not isinstance(step, tuple):
+                    waiting.hints.append(step)
+                    continue
+                name, params = step
+                if isinstance(params, dict):
+                    rows = execute(texts[name], params).fetchall()
+                else:
+                    self._connection.executemany(texts[name], cast(Any, params))
+        except StopIteration as done:
+            return cast(T, done.value)
+
+    def _group_failed(self, group: list[_Waiting[Any]], error: sqlite3.Error) -> None:
+        """The commit or the disk failed: everything is rolled back, and run again or refused."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as worse:
+            self._break(worse)
+        self._failures += 1
+        if self.broken is None and self._failures < _ATTEMPTS:
+            self._queue.extendleft(reversed(group))
+            self._scheduled = True
+            self._loop.call_later(0.02 * 2**self._failures, self._turn, context=_OUTSIDE)
+            return
+        self._failures = 0
+        for waiting in group:
+            waiting.error, waiting.hints = self._unavailable(error), []
+        self._release(group)
+        self._schedule()
+
+    # ── durability ───────────────────────────────────────────────────────────────────────────────────
+
+    def _request_sync(self) -> None:
+        if self._syncing or not self._unsynced or self._sync is None:
+            return
+        self._syncing, self._unsynced = self._unsynced, []
+        crashpoints.reached("sync")
+        self._sync.request()
+
+    def _synced(self, error: OSError | None) -> None:
+        if error is not None:
+            self._break(error)
+            return
+        done, self._syncing = self._syncing, []
+        crashpoints.reached("synced")
+        self._request_sync()
+        self._release(done)
+
+    def _release(self, group: list[_Waiting[Any]]) -> None:
+        hints: list[Hint] = []
+        for waiting in group:
+            if not waiting.future.done():
+                if waiting.error is not None:
+                    waiting.future.set_exception(waiting.error)
+                else:
+                    waiting.future.set_result(waiting.result)
+            hints.extend(waiting.hints)
+        if hints:
+            self._on_hints(hints)
+
+    def _break(self, error: BaseException) -> None:
+        """Ends the committer: what it cannot make durable is never answered as done."""
+        self.broken = error
+        lost = [*self._syncing, *self._unsynced, *self._queue]
+        self._syncing, self._unsynced = [], []
+        self._queue.clear()
+        for waiting in lost:
+            waiting.error, waiting.hints = self._unavailable(error), []
+        self._release(lost)
+
+    def _unavailable(self, error: BaseException) -> StoreUnavailable:
+        if isinstance(error, StoreUnavailable):
+            return error
+        unavailable = StoreUnavailable(
+            f"the database could not be written: {error}",
+            hint="check the disk's space and permissions; nothing that was acknowledged is lost",
+        )
+        unavailable.__cause__ = error
+        return unavailable
+
+    # ── care and end ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_idle(self) -> bool:
+        """True when nothing is queued, under way or waiting for the disk."""
+        return not (self._queue or self._unsynced or self._syncing or self._scheduled)
+
+    async def checkpoint(self) -> None:
+        """Copies the log into the database on a thread, while the committer holds new work back."""
+        if self._paused or self.broken is not None:
+            return
+        self._paused = True
+        try:
+            await asyncio.to_thread(self._checkpoint)
+        except sqlite3.Error:
+            pass  # a reader holds it up: the next one will do
+        finally:
+            self._paused = False
+            self._schedule()
+
+    def _checkpoint(self) -> None:
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    async def flush(self) -> None:
+        """Waits until everything submitted is durable or refused."""
+        while not self.is_idle and self.broken is None:
+            await asyncio.sleep(0.001)
+
+    def close(self) -> None:
+        """Refuses what is left, and ends the helper."""
+        self._break(StoreUnavailable("the engine was stopped"))
+        if self._sync is not None:
+            self._sync.close()
+
+
+__all__ = ["Committer", "Durability", "PolosError"]

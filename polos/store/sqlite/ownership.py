@@ -1,0 +1,84 @@
+"""Who owns the database file: a lock on a file beside it, which names its holder. Never opens the database."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from polos.clock import Clock
+from polos.errors import DatabaseInUse, StoreUnavailable
+
+
+class Ownership:
+    """The lock of one database. The operating system frees it when the process dies, however it dies."""
+
+    def __init__(self, database: Path, clock: Clock) -> None:
+        self._path = database.with_name(database.name + ".lock")
+        self._database = database
+        self._clock = clock
+        self._file: Any = None
+
+    def acquire(self) -> None:
+        """Takes the lock.
+
+        Raises:
+            DatabaseInUse: another process has it; the error names it.
+            StoreUnavailable: the lock file cannot be made.
+        """
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self._path} cannot be opened: {error.strerror}", hint="check the folder's permissions"
+            ) from error
+        file = os.fdopen(descriptor, "r+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _read(file)
+            file.close()
+            raise in_use(self._database, holder) from None
+        file.seek(0)
+        file.truncate()
+        json.dump({"pid": os.getpid(), "command": _command(), "since": self._clock.now()}, file)
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Gives the lock back; the file stays, since removing it would race with the next holder."""
+        if self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.close()
+            self._file = None
+
+
+def _command() -> str:
+    name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    return " ".join([name, *sys.argv[1:3]])[:80]
+
+
+def _read(file: Any) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read() or "{}")
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def in_use(database: Path, holder: dict[str, Any]) -> DatabaseInUse:
+    """Returns the error that names who has the database."""
+    pid, command = holder.get("pid"), holder.get("command")
+    who = f"process {pid} ({command})" if pid else "another process"
+    return DatabaseInUse(
+        f"{database} is in use by {who}",
+        hint="wait until it ends, or stop it"
+        + (f": kill {pid}" if pid else "")
+        + "; reading works all the same: polos ps, show, events, logs",
+        pid=pid,
+        process=command,
+    )

@@ -1,0 +1,142 @@
+"""All that only reads, over a second, read-only connection: works beside any owner and with none (R5)."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from polos.core.model import Entry, Event, Execution, FailedAttempt, LogLine, PendingWait, WorkerInfo
+from polos.core.status import Status
+from polos.errors import StoreUnavailable
+from polos.ports import EventFilter, ExecutionFilter, LogFilter
+from polos.store.sql import listing
+from polos.store.sql.events import event_from
+from polos.store.sql.executions import attempt_from, entry_from, wait_from
+from polos.store.sql.statements import statements
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+_BUSY_FOR = 5.0
+
+
+class SqliteReader:
+    """Implements `ReadStore`. One short transaction a query; never migrates, never checkpoints."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: aiosqlite.Connection | None = None
+        self._opening = asyncio.Lock()
+
+    async def _rows(self, sql: str, params: Any = ()) -> list[Any]:
+        connection = self._connection or await self._open()
+        for pause in (0.01, 0.05, 0.2, 0.5, 1.0, _BUSY_FOR):
+            try:
+                async with connection.execute(sql, params) as cursor:
+                    return list(await cursor.fetchall())
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) and "busy" not in str(error):
+                    raise StoreUnavailable(f"{self._path} cannot be read: {error}") from error
+            await asyncio.sleep(pause)
+        raise StoreUnavailable(f"{self._path} stayed locked", hint="is another program working on the file?")
+
+    async def _open(self) -> aiosqlite.Connection:
+        import aiosqlite
+
+        async with self._opening:
+            if self._connection is not None:
+                return self._connection
+            if not self._path.exists():
+                raise StoreUnavailable(
+                    f"there is no database at {self._path} yet", hint="start something: polos run WORKFLOW"
+                )
+            connection = aiosqlite.connect(f"file:{_quoted(self._path)}?{self._mode()}", uri=True, isolation_level=None)
+            connection._thread.daemon = True  # type: ignore[attr-defined]  # an open connection must not hang the exit
+            try:
+                await connection
+                await connection.execute("PRAGMA query_only = ON")
+                known = await (await connection.execute("SELECT COUNT(*) FROM migration")).fetchone()
+            except sqlite3.Error as error:
+                await connection.close()
+                raise StoreUnavailable(f"{self._path} cannot be read: {error}", hint="is it a polos database?") from error
+            assert known is not None
+            self._connection = connection
+            return connection
+
+    def _mode(self) -> str:
+        wal = self._path.with_name(self._path.name + "-wal")
+        folder_writable = _writable(self._path.parent)
+        if not folder_writable and not (wal.exists() and wal.stat().st_size):
+            return "mode=ro&immutable=1"
+        return "mode=ro"
+
+    async def _named(self, name: str, params: Any = None) -> list[Any]:
+        return await self._rows(statements()[name], params or {})
+
+    async def get(self, execution_id: str) -> Execution | None:
+        sql, params = listing.by_id(execution_id)
+        rows = await self._rows(sql, params)
+        return listing.execution_from(rows[0]) if rows else None
+
+    async def find(self, reference: str) -> list[Execution]:
+        sql, params = listing.by_reference(reference)
+        return [listing.execution_from(row) for row in await self._rows(sql, params)]
+
+    async def search(self, wanted: ExecutionFilter) -> list[Execution]:
+        sql, params = listing.search(wanted)
+        return [listing.execution_from(row) for row in await self._rows(sql, params)]
+
+    async def _number(self, execution_id: str) -> int:
+        rows = await self._named("execution_by_id", {"id": execution_id})
+        return int(rows[0][0]) if rows else 0
+
+    async def journal(self, execution_id: str) -> list[Entry]:
+        number = await self._number(execution_id)
+        return [entry_from(row) for row in await self._named("entries_after", {"execution": number, "since": 0})]
+
+    async def waits(self, execution_id: str) -> list[PendingWait]:
+        number = await self._number(execution_id)
+        return [wait_from(row) for row in await self._named("waits_of", {"execution": number})]
+
+    async def attempts(self, execution_id: str) -> list[FailedAttempt]:
+        number = await self._number(execution_id)
+        return [attempt_from(row) for row in await self._named("attempts_of", {"execution": number})]
+
+    async def events(self, wanted: EventFilter) -> list[Event]:
+        sql, params = listing.events(wanted)
+        found = [event_from(row) for row in await self._rows(sql, params)]
+        return found[::-1] if wanted.newest else found
+
+    async def logs(self, wanted: LogFilter) -> list[tuple[int, str, LogLine]]:
+        sql, params = listing.logs(wanted)
+        return [listing.log_from(row) for row in await self._rows(sql, params)]
+
+    async def counts(self) -> dict[Status, int]:
+        return {Status(status): count for status, count in await self._named("counts")}
+
+    async def workers(self) -> list[WorkerInfo]:
+        rows: Sequence[Any] = await self._named("workers")
+        return [
+            WorkerInfo(id=r[0], pid=r[1], project=r[2], complete=bool(r[3]), workflow_ids=tuple(orjson.loads(r[4])), started_at=r[5])
+            for r in rows
+        ]
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.close()
+
+
+def _quoted(path: Path) -> str:
+    return str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _writable(folder: Path) -> bool:
+    import os
+
+    return os.access(folder, os.W_OK)

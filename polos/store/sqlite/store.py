@@ -1,0 +1,176 @@
+"""The store over one SQLite file: owns it, writes through the committer, reads beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from polos.clock import Clock
+from polos.core.model import NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
+from polos.core.ops import CommitAnswer, Lease, Op
+from polos.ports import Claim, ClaimRequest
+from polos.store.sql import events, executions
+from polos.store.sql.commit import Commit
+from polos.store.sql.tx import Changed, Due, Hint, Queued, Tx
+from polos.store.sqlite.committer import Committer, Durability
+from polos.store.sqlite.opening import open_writer
+from polos.store.sqlite.ownership import Ownership
+from polos.store.sqlite.reader import SqliteReader
+
+T = TypeVar("T")
+CHECKPOINT_ABOVE = 8 << 20
+CHECKPOINT_AT_ONCE_ABOVE = 64 << 20
+
+
+class SqliteStore(SqliteReader):
+    """Implements `Store`. Lives on one loop; the file is owned from `open` to `close`."""
+
+    def __init__(self, path: Path, clock: Clock, durability: Durability = "full", for_one_call: bool = False) -> None:
+        super().__init__(path)
+        self._clock = clock
+        self._durability = durability
+        self._for_one_call = for_one_call
+        self._ownership = Ownership(path, clock)
+        self._writer: sqlite3.Connection | None = None
+        self._committer: Committer | None = None
+        self._work = asyncio.Event()
+        self._changed: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._on_outcome: dict[str, Callable[[int], None]] = {}
+        self._on_due: set[Callable[[int], None]] = set()
+
+    async def open(self) -> None:
+        """Takes the file and brings its schema up to date. Raises `DatabaseInUse`, `StoreUnavailable`."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._ownership.acquire()
+        try:
+            self._writer = open_writer(self._path, self._clock)
+            wal = self._path.with_name(self._path.name + "-wal")
+            if not self._for_one_call and not wal.exists():
+                self._writer.execute("PRAGMA user_version = 1")  # the log must be there before the helper opens it
+            self._committer = Committer(
+                self._writer, wal, self._durability, self._tell, with_helper=not self._for_one_call and wal.exists()
+            )
+        except BaseException:
+            self._ownership.release()
+            raise
+
+    async def close(self) -> None:
+        await super().close()
+        if self._committer is not None:
+            await self._committer.flush()
+            self._committer.close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._ownership.release()
+        for waiting in [f for futures in self._changed.values() for f in futures]:
+            waiting.cancel()
+
+    @property
+    def committer(self) -> Committer:
+        """The committer; only while open."""
+        assert self._committer is not None, "the store is not open"
+        return self._committer
+
+    def _submit(self, factory: Callable[[], Tx[T]], name: str) -> asyncio.Future[T]:
+        return self.committer.submit(factory, name)
+
+    def _tell(self, hints: list[Hint]) -> None:
+        """Brings hints to whoever waits for them; after the sync, never before."""
+        for hint in hints:
+            if isinstance(hint, Queued):
+                self._work.set()
+            elif isinstance(hint, Changed):
+                if hint.outcome and hint.worker_id in self._on_outcome:
+                    self._on_outcome[hint.worker_id](hint.number)
+                if hint.id is not None:
+                    for waiting in self._changed.pop(hint.id, ()):
+                        if not waiting.done():
+                            waiting.set_result(None)
+            elif isinstance(hint, Due):
+                for callback in self._on_due:
+                    callback(hint.at)
+
+    # ── ClientStore ──────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, new: Sequence[NewExecution]) -> list[Started]:
+        return await self._submit(lambda: executions.start(new, self._clock.now()), "start")
+
+    async def publish(self, new: Sequence[NewEvent]) -> list[Published]:
+        return await self._submit(lambda: events.publish(new, self._clock.now()), "publish")
+
+    async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
+        await self._submit(
+            lambda: executions.resume(execution_id, step_key, data, answer_id, self._clock.now()), "resume"
+        )
+
+    def changed(self, execution_id: str) -> Awaitable[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._changed[execution_id].add(future)
+        future.add_done_callback(lambda done: self._changed[execution_id].discard(done) if execution_id in self._changed else None)
+        return future
+
+    # ── WorkerStore ──────────────────────────────────────────────────────────────────────────────────
+
+    async def hello(self, worker: WorkerInfo) -> None:
+        await self._submit(lambda: executions.hello(worker), "hello")
+
+    async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
+        deadline = self._clock.monotonic() + wait
+        while True:
+            self._work.clear()
+            claims = await self._submit(lambda: executions.claim(request, self._clock.now()), "claim")
+            left = deadline - self._clock.monotonic()
+            if claims or left <= 0:
+                return claims
+            try:
+                await asyncio.wait_for(self._work.wait(), left)
+            except TimeoutError:
+                return []
+
+    def commit(self, lease: Lease, number: int, ops: Sequence[Op], since: int) -> asyncio.Future[CommitAnswer]:
+        name = ",".join(dict.fromkeys(type(op).__name__ for op in ops)) or "fetch"
+        return self._submit(lambda: Commit(lease, number, ops, since, self._clock.now()).apply(), name)
+
+    def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:
+        self._on_outcome[worker_id] = callback
+        return lambda: self._on_outcome.pop(worker_id, None) and None
+
+    async def goodbye(self, worker_id: str) -> None:
+        await self._submit(lambda: executions.goodbye(worker_id, self._clock.now()), "goodbye")
+
+    # ── EngineStore ──────────────────────────────────────────────────────────────────────────────────
+
+    async def take_over(self) -> int:
+        return await self._submit(lambda: executions.take_over(self._clock.now()), "take_over")
+
+    async def requeue_blocked(self) -> int:
+        return await self._submit(lambda: executions.requeue_blocked(self._clock.now()), "requeue_blocked")
+
+    async def fire_due(self) -> int | None:
+        return await self._submit(lambda: executions.fire_due(self._clock.now()), "fire_due")
+
+    def on_due(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        self._on_due.add(callback)
+        return lambda: self._on_due.discard(callback)
+
+    async def care(self) -> None:
+        wal = self._path.with_name(self._path.name + "-wal")
+        size = await asyncio.to_thread(_size, wal)
+        committer = self.committer
+        if size > CHECKPOINT_AT_ONCE_ABOVE or (size > CHECKPOINT_ABOVE and committer.is_idle):
+            await committer.checkpoint()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+

@@ -1,0 +1,82 @@
+"""A bounded pool of daemon threads for synchronous step bodies (S2.7). A thread that cannot be stopped keeps its place."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class BodyPool:
+    """Runs callables on daemon threads, at most `size` at once; more wait their turn.
+
+    ``concurrent.futures`` joins its threads at exit, so a hanging body would hang the process; these do not.
+    """
+
+    def __init__(self, size: int = 32) -> None:
+        self.size = size
+        self._work: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._threads = 0
+        self._idle = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._stuck = 0
+
+    @property
+    def is_full_of_stuck(self) -> bool:
+        """True when every thread is held by a body whose attempt is over."""
+        return self._stuck >= self.size
+
+    def submit(self, loop: asyncio.AbstractEventLoop, call: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Returns a future of `call`'s result; cancelling it drops the result, not the thread."""
+        future: asyncio.Future[Any] = loop.create_future()
+        self._work.put((future, call))
+        if not self._idle.acquire(blocking=False):
+            with self._lock:
+                if self._threads < self.size:
+                    self._threads += 1
+                    threading.Thread(target=self._serve, name="polos-body", daemon=True).start()
+        return future
+
+    def _serve(self) -> None:
+        while True:
+            future, call = self._work.get()
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                if not future.cancelled():
+                    result = call()
+            except BaseException as raised:
+                error = raised
+            try:
+                future.get_loop().call_soon_threadsafe(_settle, self, future, result, error)
+            except RuntimeError:
+                return  # the loop is closed: the process is ending
+            self._idle.release()
+            del future, call, result, error
+
+    def attempt_over(self, future: asyncio.Future[Any]) -> None:
+        """Notes that nobody waits for this body any more: its thread counts against the pool until it returns."""
+        if not future.done():
+            self._stuck += 1
+            future.add_done_callback(self._came_back)
+            future.polos_dropped = True  # type: ignore[attr-defined]  # a mark for _settle
+
+    def _came_back(self, _future: asyncio.Future[Any]) -> None:
+        self._stuck -= 1
+
+
+def _settle(
+    pool: BodyPool, future: asyncio.Future[Any], result: Any, error: BaseException | None
+) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    elif isinstance(error, StopIteration):
+        future.set_exception(RuntimeError(f"the body raised {error!r}"))
+    else:
+        future.set_exception(error)
+        if getattr(future, "polos_dropped", False):
+            future.exception()  # retrieved: nobody waits for it

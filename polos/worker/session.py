@@ -1,0 +1,573 @@
+"""One pass of one execution: requests, deliveries, commits, parking, the end. Runs no body and writes no SQL itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from polos import crashpoints
+from polos.clock import Clock, Ids, Rng
+from polos.core.codec import encode
+from polos.core.delivery import Delivery, Deliver, KindChanged, Stalled
+from polos.core.failure import record, step_error
+from polos.core.model import Entry, Execution, FailedAttempt, Failure, Kind, LogLine, Outcome, PendingWait, Stored
+from polos.core.ops import Await, Block, CloseWait, CommitAnswer, Finish, Logs, Op, Park, Record, Release, StepStarted
+from polos.errors import DuplicateStepKey, EngineError, StepExecutionError, UsageError
+from polos.ports import AnyCall, Claim, RunCall, WorkerStore
+from polos.worker import divergence
+from polos.worker.bodies import Body
+from polos.worker.capture import SCOPE, Scope
+from polos.worker.frames import is_ours
+from polos.worker.loop import CURRENT, RecordedTimer, Run, foreign_wait, user_line
+from polos.worker.pool import BodyPool
+from polos.worker.request import Delivered, Request, RequestFuture, SessionClosed
+from polos.worker.starting import op_for
+
+STARTED_WITHIN = 0.1
+"""Seconds within which a `step_start` is written when no commit takes it along (S5.4)."""
+PARK_TIMERS_ABOVE = 1.0
+"""Seconds: an open asyncio timer that fires sooner keeps its execution from parking."""
+REPLAY_STALL = 60.0
+"""Seconds that a replay waits on something not recorded before it counts as diverged (S1.7)."""
+
+
+class SessionHost(Protocol):
+    """What a session needs of its worker."""
+
+    store: WorkerStore
+    clock: Clock
+    ids: Ids
+    rng: Rng
+    loop: asyncio.AbstractEventLoop
+    pool: BodyPool
+    size_limit: int
+    replay_stall: float
+
+    def session_parked(self, session: Session) -> None: ...
+    def session_over(self, session: Session, error: BaseException | None) -> None: ...
+    def warn(self, session: Session, text: str) -> None: ...
+
+
+class Session:
+    """Implements `RunPort` for `ctx.step`, and owns the run's queue on the loop."""
+
+    def __init__(self, host: SessionHost, claim: Claim, encode_output: Callable[[Any], Stored]) -> None:
+        self.host = host
+        self.store, self.clock, self.ids, self.rng = host.store, host.clock, host.ids, host.rng
+        self.loop, self.pool = host.loop, host.pool
+        self.lease = claim.lease
+        self._execution = claim.execution
+        self.deaths = claim.execution.deaths
+        self.stored_bytes = claim.execution.stored_bytes
+        self.delivery = Delivery(claim.entries, claim.pending)
+        self.attempts: dict[str, FailedAttempt] = {}
+        self.failed_counts: dict[str, int] = {}
+        self._take_attempts(claim)
+        self.run = Run(claim.execution.id, self.loop, self)
+        self.requests: dict[str, Request] = {}
+        self.held: list[Request] = []
+        self.parked = False
+        self.ending = False
+        self.draining = False
+        self._encode_output = encode_output
+        self._main: asyncio.Task[Any] | None = None
+        self._open = 0  # requests without an outcome
+        self._bodies: set[Request] = set()
+        self._timers = 0
+        self._ops: list[Op] = []
+        self._lazy: list[Op] = []
+        self._lazy_timer: asyncio.TimerHandle | None = None
+        self._flush_scheduled = False
+        self._in_flight = False
+        self._parking = False
+        self._commit_number = 0
+        self._created: dict[str, Any] = {}
+        self._lines: list[LogLine] = []
+        self._workflow_lines = 0
+        self._stored_lines = claim.execution.log_lines
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._warned: set[str] = set()
+        self._scope = Scope(self._take_line, None, 0)
+
+    # ── RunPort ──────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def execution(self) -> Execution:
+        return self._execution
+
+    @property
+    def is_replaying(self) -> bool:
+        return self.delivery.is_replaying
+
+    def created(self, key: str, coroutine: Any) -> None:
+        self._created[key] = coroutine
+
+    def request(self, call: AnyCall) -> RequestFuture:
+        """Takes a step call; see `RunPort`."""
+        self._created.pop(call.key, None)
+        if self.run.closed:
+            raise SessionClosed
+        if CURRENT.get() is not self.run:
+            raise UsageError(
+                f"ctx.step is used outside its workflow's own code, for the step {call.key!r} ({call.site})",
+                hint="call ctx.step from the workflow function, not from a step's body, a thread or another program",
+            )
+        known = self.requests.get(call.key)
+        if known is not None:
+            raise DuplicateStepKey(
+                f"the step key {call.key!r} is used twice: first at {known.site}, again at {call.site}",
+                hint=f'give each step its own key; in a loop, put the loop variable into it: f"{call.key}-{{item}}"',
+            )
+        request = self._admit(call.key, call.kind, call.site)
+        request.call = call
+        request.future = future = RequestFuture(loop=self.loop)
+        request.context = contextvars.copy_context()
+        future.on_cancel = lambda: self._cancelled(request)
+        return future
+
+    def _admit(self, key: str, kind: Kind, site: str) -> Request:
+        request = Request(key, kind, site, self.delivery.after)
+        self.requests[key] = request
+        self._open += 1
+        found = self.delivery.request(key, kind)
+        if found is None:
+            self.held.append(request)
+        elif isinstance(found, KindChanged):
+            reason = divergence.kind_changed(found.recorded, kind, site)
+            self.run.outside(self._block, reason)
+        elif isinstance(found, PendingWait):
+            request.pending = True
+        else:
+            request.recorded = True
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        return request
+
+    def _cancelled(self, request: Request) -> None:
+        """The code gave the request up: at once, whatever its body does (S1.6)."""
+        if request.cancelled or self.run.closed:
+            return
+        request.cancelled = True
+        self._open -= 1
+        self.delivery.cancel(request.key)
+        if request.body is not None:
+            self._bodies.discard(request)
+            request.body.stop()
+        if request.pending and not request.recorded:
+            self.write(CloseWait(key=request.key))
+            request.pending = False
+
+    # ── RunOwner: the loop asks ──────────────────────────────────────────────────────────────────────
+
+    def has_open_requests(self) -> bool:
+        return self._open > 0
+
+    def deliver_next(self) -> bool:
+        """Delivers the next outcome, or starts what is new, parks or ends. Called at rest only."""
+        if self.ending or self.parked:
+            return False
+        assert self._main is not None
+        if self._main.done():
+            self._end(self._main)
+            return False
+        step = self.delivery.next()
+        if isinstance(step, Deliver):
+            return self._deliver(step.entry)
+        if isinstance(step, Stalled):
+            self._stalled(step)
+            return False
+        self._start_held()
+        self._maybe_park()
+        return False
+
+    def timer_requested(self, timer: RecordedTimer, delay: float) -> None:
+        request = self._admit(f"polos:timer/{self._timers}", Kind.TIMER, "")
+        self._timers += 1
+        request.timer = timer
+        request.timer_due = self.clock.now() + max(0, round(delay * 1_000_000))
+
+    def timer_cancelled(self, timer: RecordedTimer) -> None:
+        for request in self.requests.values():
+            if request.timer is timer:
+                self._cancelled(request)
+                return
+
+    def foreign_wake(self, handle: asyncio.Handle) -> None:
+        """Something outside the journal moved the code: worth one warning a line (S1.11)."""
+        task = getattr(getattr(handle, "_callback", None), "__self__", None)
+        line = user_line(task) if isinstance(task, asyncio.Task) and not task.done() else ""
+        if line and line not in self._warned:
+            self._warned.add(line)
+            self.host.warn(
+                self,
+                f"{line} awaits something that the journal does not record; "
+                "its place among the steps is not replayed. Put it into a step: ctx.step.run(...)",
+            )
+
+    # ── deliveries ───────────────────────────────────────────────────────────────────────────────────
+
+    def _deliver(self, entry: Entry) -> bool:
+        request = self.requests.get(entry.key)
+        if request is None:  # recorded by another pass under a key that this code has not asked for
+            return True
+        self._open -= 1
+        self.run.turns = 0
+        request.recorded = True
+        if request.timer is not None:
+            self.run.ready.append(request.timer)
+            return True
+        assert request.future is not None and request.call is not None
+        if entry.outcome is Outcome.COMPLETED and entry.value is not None:
+            try:
+                delivered = Delivered(request.call.decode(entry.value))
+            except EngineError as error:
+                self._block(divergence.value_mismatch(entry, request.site, error))
+                return False
+        else:
+            delivered = Delivered(None, step_error(entry))
+        crashpoints.reached("deliver")
+        request.future.set_result(delivered)
+        return True
+
+    def _stalled(self, stalled: Stalled) -> None:
+        foreign = [line for line in (foreign_wait(t, RequestFuture) for t in self.run.tasks if not t.done()) if line]
+        reason = divergence.not_requested(stalled.missing, list(self.requests.values()), foreign)
+        if not foreign:
+            self._block(reason)
+        elif self._stall_timer is None:
+            self.host.warn(self, f"the replay waits at {foreign[0]} on something that was not recorded")
+            self._stall_timer = self.loop.call_later(self.host.replay_stall, self._block, reason)
+
+    def _start_held(self) -> None:
+        if not self.held or self.draining:
+            return
+        held, self.held = self.held, []
+        for request in held:
+            if request.cancelled:
+                continue
+            request.started = True
+            if request.timer is not None:
+                self._start_timer(request)
+                continue
+            call = request.call
+            assert call is not None
+            if isinstance(call, RunCall):
+                self._start_body(request, call)
+                continue
+            op = op_for(call, request.after, self._execution, self.clock, self.ids, self.rng)
+            request.pending = isinstance(op, Await) or (call.kind is Kind.CHILD)
+            self.write(op)
+
+    def _start_body(self, request: Request, call: RunCall) -> None:
+        last = self.attempts.get(call.key)
+        failed = self.failed_counts.get(call.key, 0)
+        request.body = Body(self, request, call, failed, last.due_at if last else 0)
+        self._bodies.add(request)
+        self.run.outside(self._begin, request)
+
+    def _begin(self, request: Request) -> None:
+        if request.body is not None and not request.cancelled and not self.run.closed:
+            request.body.start()
+
+    def _start_timer(self, request: Request) -> None:
+        delay = max(0.0, (request.timer_due - self.clock.now()) / 1_000_000)
+        self.run.outside(self._arm, request, delay)
+
+    def _arm(self, request: Request, delay: float) -> None:
+        if not request.cancelled and not self.run.closed:
+            self.loop.call_later(delay, self._timer_fires, request)
+
+    def _timer_fires(self, request: Request) -> None:
+        if request.cancelled or request.pending or request.recorded or self.run.closed or self.draining:
+            return
+        now = self.clock.now()
+        request.recorded = True
+        self.write(
+            Record(key=request.key, kind=Kind.TIMER, outcome=Outcome.COMPLETED, after=request.after,
+                   value=encode(None), started_at=request.timer_due, ended_at=now)
+        )  # fmt: skip
+
+    # ── what bodies tell ─────────────────────────────────────────────────────────────────────────────
+
+    def body_over(self, request: Request) -> None:
+        self._bodies.discard(request)
+
+    def body_rests(self, request: Request) -> None:
+        """A long delay before the next attempt has begun: the execution may park for it."""
+        self._bodies.discard(request)
+        request.pending = True
+        self.run.wake()
+
+    def log_scope(self, key: str, attempt: int) -> Scope:
+        return Scope(self._take_line, key, attempt)
+
+    def _take_line(self, scope: Scope, text: str, level: str, stream: str) -> bool:
+        number = scope.count
+        if scope.step_key is None:
+            self._workflow_lines = number
+            if number <= self._stored_lines:
+                return False
+        self._lines.append(
+            LogLine(at=self.clock.now(), level=level, text=text, step_key=scope.step_key, attempt=scope.attempt,
+                    number=number, stream=stream)
+        )  # fmt: skip
+        if len(self._lines) == 1:
+            self.loop.call_soon_threadsafe(self._flush_within, context=contextvars.Context())
+        return True
+
+    # ── commits ──────────────────────────────────────────────────────────────────────────────────────
+
+    def write(self, op: Op, lazily: bool = False) -> None:
+        """Puts an operation into the next commit; `lazily`: whichever comes, but within 100 ms."""
+        if self.run.closed:
+            return
+        if lazily:
+            self._lazy.append(op)
+            self._flush_within()
+            return
+        self._ops.append(op)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flush_scheduled and not self._in_flight:
+            self._flush_scheduled = True
+            self.run.outside(self._flush)
+
+    def _flush_within(self) -> None:
+        if self._lazy_timer is None:
+            self._lazy_timer = self.loop.call_later(STARTED_WITHIN, self._flush_lazy, context=contextvars.Context())
+
+    def _flush_lazy(self) -> None:
+        self._lazy_timer = None
+        if (self._lazy or self._lines) and not self.run.closed and not self.parked:
+            self._flush_soon()
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if self._in_flight or self.parked or not (self._ops or self._lazy or self._lines):
+            return
+        ops = [*self._lazy, *self._ops]
+        self._lazy.clear()
+        self._ops = []
+        if self._lines:
+            ops.insert(0, Logs(lines=tuple(self._lines), workflow_lines=max(self._workflow_lines, self._stored_lines)))
+            self._lines.clear()
+        self._commit(ops)
+
+    def _commit(self, ops: list[Op]) -> None:
+        self._in_flight = True
+        self._commit_number += 1
+        future = self.store.commit(self.lease, self._commit_number, ops, self.delivery.seq)
+        future.add_done_callback(self._answered)
+
+    def fetch(self) -> None:
+        """Asks for outcomes that came from elsewhere: an empty commit answers them."""
+        if not self._in_flight and not self.parked and not self.run.closed:
+            self._commit([])
+
+    def _answered(self, future: asyncio.Future[CommitAnswer]) -> None:
+        self._in_flight = False
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is not None:
+            self.drop()
+            self.host.session_over(self, error)
+            return
+        answer = future.result()
+        if answer.outcomes:
+            self.delivery.add(answer.outcomes)
+            self.deaths = 0
+            for entry in answer.outcomes:
+                known = self.requests.get(entry.key)
+                if known is not None:
+                    known.recorded = True
+        if self.ending:
+            self._ended()
+            return
+        self._parking = False
+        if answer.parked:
+            self.parked = True
+            self.host.session_parked(self)
+            return
+        if self._ops:
+            self._flush_soon()
+        self.run.wake()
+
+    # ── parking ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _maybe_park(self) -> None:
+        """Ends the lease when everything open is a wait that the store knows."""
+        if self._bodies or self._in_flight or self._ops or self._parking or self.draining or self.held or not self._open:
+            return
+        open_requests = [r for r in self.requests.values() if not r.cancelled and not r.recorded]
+        timers = [r for r in open_requests if r.timer is not None and not r.pending]
+        if not all(r.pending for r in open_requests if r.timer is None) or not open_requests:
+            return
+        soonest = min((r.timer_due for r in timers), default=None)
+        if soonest is not None and (
+            len(timers) == len(open_requests) or soonest - self.clock.now() < PARK_TIMERS_ABOVE * 1_000_000
+        ):
+            return
+        if any(foreign_wait(task, RequestFuture) for task in self.run.tasks if not task.done()):
+            return
+        self._write_timers(timers)
+        self._parking = True
+        self.write(Park(on=tuple(r.key for r in open_requests)))
+
+    def _write_timers(self, timers: list[Request]) -> None:
+        """Makes open asyncio timers durable, with their due instant (S1.6)."""
+        for request in timers:
+            request.pending = True
+            self.write(
+                Await(key=request.key, kind=Kind.TIMER, after=request.after, deadline=request.timer_due,
+                      started_at=self.clock.now())
+            )  # fmt: skip
+
+    def reclaim(self, claim: Claim) -> None:
+        """Goes on in place under a new lease (S1.10)."""
+        self.lease = claim.lease
+        self._commit_number = 0
+        self.parked = False
+        self.deaths = claim.execution.deaths
+        self._take_attempts(claim)
+        self.delivery.add(claim.entries)
+        for entry in claim.entries:
+            known = self.requests.get(entry.key)
+            if known is not None:
+                known.recorded = True
+        now = self.clock.now()
+        for request in self.requests.values():
+            body = request.body
+            if body is not None and body.resting and body.due_at <= now and not request.cancelled:
+                request.pending = False
+                self._bodies.add(request)
+        if self._ops or self._lazy or self._lines:
+            self._flush_soon()
+        self.run.wake()
+
+    def _take_attempts(self, claim: Claim) -> None:
+        for failed in claim.attempts:
+            self.attempts[failed.key] = failed
+        counts: dict[str, int] = {}
+        for failed in claim.attempts:
+            counts[failed.key] = counts.get(failed.key, 0) + 1
+        self.failed_counts.update(counts)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self, coroutine: Any) -> None:
+        """Starts the workflow's coroutine."""
+        context = contextvars.copy_context()
+        context.run(SCOPE.set, self._scope)
+        self._main = self.run.spawn(coroutine, self._execution.id, context)
+
+    def refuse(self, op: Finish | Block) -> None:
+        """Ends an execution whose code cannot be started: its input does not fit."""
+        self._close(op)
+
+    def _end(self, main: asyncio.Task[Any]) -> None:
+        """Decides how the execution ends, at the rest after its function did (S2.6)."""
+        self._scope.flush()
+        error: BaseException | None
+        error = asyncio.CancelledError("the workflow cancelled itself") if main.cancelled() else main.exception()
+        unrequested = self.delivery.never_requested()
+        if unrequested:
+            self._block(divergence.ended_early(unrequested, error))
+            return
+        if error is None:
+            left = self._left_open()
+            if left is not None:
+                self._finish_failed(left, None)
+                return
+            try:
+                value = self._encode_output(main.result())
+            except UsageError as refused:
+                failure = Failure(type_name="UnserializableResult", message=f"the workflow's result: {refused}")
+                self._finish_failed(failure, None)
+                return
+            self._close(Finish(outcome=Outcome.COMPLETED, value=value))
+            return
+        cause = _cause(error)
+        self._finish_failed(record(error, is_ours), cause)
+
+    def _finish_failed(self, failure: Failure, cause: str | None) -> None:
+        self._close(Finish(outcome=Outcome.FAILED, failure=failure, cause_key=cause))
+
+    def _left_open(self) -> Failure | None:
+        for key, coroutine in self._created.items():
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
+                return divergence.unawaited(key, "its call was never awaited")
+        for request in self.requests.values():
+            if not (request.is_wait or request.cancelled or self.delivery.is_delivered(request.key)):
+                return divergence.unawaited(request.key, f"its outcome was not awaited ({request.site})")
+        return None
+
+    def _close(self, op: Finish | Block | Release) -> None:
+        """Stops everything that runs and writes the last operation."""
+        if self.ending:
+            return
+        for coroutine in self._created.values():
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
+        for request in list(self._bodies):
+            if request.body is not None:
+                request.body.stop()
+        self._bodies.clear()
+        keep = (StepStarted,) if isinstance(op, Finish) else ()
+        self._ops = [waiting for waiting in self._ops if isinstance(waiting, (*keep, CloseWait))]
+        if isinstance(op, Release):
+            self._write_timers([r for r in self.requests.values() if r.timer and not (r.cancelled or r.recorded or r.pending)])
+        self.write(op)
+        self.ending = True
+
+    def _block(self, reason: str) -> None:
+        if self.ending or self.run.closed:
+            return
+        if self.delivery.is_replaying:
+            self._lazy.clear()
+        self._close(Block(reason=reason))
+
+    def release(self) -> None:
+        """Gives the execution back to the queue, as a worker that stops does."""
+        self._close(Release())
+
+    def drain(self) -> None:
+        """Starts nothing new from now on."""
+        self.draining = True
+
+    @property
+    def is_idle(self) -> bool:
+        """True when no body runs and nothing is being written."""
+        return not (self._bodies or self._in_flight or self._ops or self._flush_scheduled)
+
+    def _ended(self) -> None:
+        self.drop()
+        self.host.session_over(self, None)
+
+    def drop(self) -> None:
+        """Drops the code as the end of the process would; nothing is written any more."""
+        if self.run.closed:
+            return
+        for timer in (self._lazy_timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
+        for request in self.requests.values():
+            if request.body is not None:
+                request.body.stop()
+        self.run.close()
+
+
+def _cause(error: BaseException) -> str | None:
+    """Returns the key of the step whose error is in the chain that ended the run (S9.4)."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, StepExecutionError):
+            return link.step_key or None
+        link = link.__cause__ or link.__context__
+    return None

@@ -1,0 +1,237 @@
+"""Claims executions and runs them, up to a bound; keeps waiting ones hot (S1.10). Knows no store but its port."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from polos.authoring.context import WorkflowContext
+from polos.authoring.registry import Registry
+from polos.clock import Clock, Ids, Rng
+from polos.core.failure import record
+from polos.core.model import Outcome, WorkerInfo
+from polos.core.ops import Block, Finish
+from polos.errors import CorruptRecord, EngineError, InvalidInput, LeaseLost, StoredValueMismatch
+from polos.ports import Claim, ClaimRequest, WorkerStore
+from polos.worker import divergence
+from polos.worker.frames import is_ours
+from polos.worker.pool import BodyPool
+from polos.worker.session import REPLAY_STALL, Session
+
+log = logging.getLogger(__name__)
+CLAIM_WAIT = 30.0
+
+
+class LocalWorker:
+    """The part that works, on one loop. `roots`: claims only the trees of these executions (`polos run`)."""
+
+    def __init__(
+        self,
+        store: WorkerStore,
+        registry: Registry,
+        *,
+        clock: Clock,
+        ids: Ids,
+        rng: Rng,
+        project: str = "",
+        complete: bool = False,
+        max_concurrent: int = 100,
+        max_hot: int = 10_000,
+        size_limit: int = 64 << 20,
+        replay_stall: float = REPLAY_STALL,
+        on_fault: Callable[[BaseException], None] | None = None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> None:
+        self.store, self.registry = store, registry
+        self.clock, self.ids, self.rng = clock, ids, rng
+        self.loop = asyncio.get_running_loop()
+        self.pool = BodyPool()
+        self.size_limit = size_limit
+        self.replay_stall = replay_stall
+        self.id = ids.new("wrk")
+        self.roots: set[str] | None = None
+        self._project, self._complete = project, complete
+        self._max_concurrent, self._max_hot = max_concurrent, max_hot
+        self._running: dict[int, Session] = {}
+        self._hot: OrderedDict[int, Session] = OrderedDict()
+        self._room = asyncio.Event()
+        self._stopping = False
+        self._on_fault = on_fault
+        self._on_warning = on_warning
+        self._forget: Callable[[], None] | None = None
+
+    # ── the claim loop ───────────────────────────────────────────────────────────────────────────────
+
+    async def work(self) -> None:
+        """Claims and runs until cancelled."""
+        await self.introduce()
+        self._forget = self.store.on_outcome(self.id, self._outcome_came)
+        while not self._stopping:
+            room = self._max_concurrent - len(self._running)
+            if room <= 0 or self.pool.is_full_of_stuck:
+                if room > 0:
+                    self.warn_text("all threads are held by bodies whose attempt is over; claiming nothing until one returns")
+                self._room.clear()
+                await self._wait_for_room(room)
+                continue
+            claims = await self.store.claim(self._request(room), CLAIM_WAIT)
+            for claim in claims:
+                self._enter(claim)
+
+    async def _wait_for_room(self, room: int) -> None:
+        try:
+            await asyncio.wait_for(self._room.wait(), None if room <= 0 else 1.0)
+        except TimeoutError:
+            pass  # the stuck threads are looked at again
+
+    async def introduce(self) -> None:
+        """Says hello with the manifest; again when it has grown."""
+        await self.store.hello(
+            WorkerInfo(
+                id=self.id, pid=os.getpid(), project=self._project, complete=self._complete,
+                workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self.clock.now(),
+            )
+        )  # fmt: skip
+
+    def _request(self, room: int) -> ClaimRequest:
+        return ClaimRequest(
+            worker_id=self.id,
+            workflow_ids=frozenset(w.id for w in self.registry),
+            limit=room,
+            held=_Held(self._hot),
+            root_ids=None if self.roots is None else frozenset(self.roots),
+        )
+
+    def _enter(self, claim: Claim) -> None:
+        number = claim.execution.number
+        hot = self._hot.pop(number, None)
+        if hot is not None:
+            self._running[number] = hot
+            hot.reclaim(claim)
+            return
+        stale = self._running.pop(number, None)
+        if stale is not None:
+            stale.drop()
+        self._running[number] = self._new_session(claim)
+
+    def _new_session(self, claim: Claim) -> Session:
+        workflow = self.registry.get(claim.execution.workflow_id)
+        assert workflow is not None, "a worker claims only workflows of its own manifest"
+        session = Session(self, claim, workflow.encode_result)
+        try:
+            payload = workflow.decode_input(claim.execution.input) if workflow.takes_payload else None
+        except InvalidInput as error:
+            session.refuse(Finish(outcome=Outcome.FAILED, failure=record(error, is_ours)))
+            return session
+        except (StoredValueMismatch, CorruptRecord) as error:
+            session.refuse(Block(reason=divergence.input_mismatch(error)))
+            return session
+        context = WorkflowContext(session)
+        arguments: tuple[Any, ...] = (context, payload) if workflow.takes_payload else (context,)
+        session.start(workflow.fn(*arguments))
+        return session
+
+    def _outcome_came(self, number: int) -> None:
+        session = self._running.get(number)
+        if session is not None:
+            session.fetch()
+
+    # ── what sessions tell (SessionHost) ─────────────────────────────────────────────────────────────
+
+    def session_parked(self, session: Session) -> None:
+        number = session.execution.number
+        self._running.pop(number, None)
+        self._hot[number] = session
+        while len(self._hot) > self._max_hot:
+            _, oldest = self._hot.popitem(last=False)
+            oldest.drop()
+        self._room.set()
+
+    def session_over(self, session: Session, error: BaseException | None) -> None:
+        number = session.execution.number
+        if self._running.get(number) is session:
+            del self._running[number]
+        self._room.set()
+        if error is None or isinstance(error, LeaseLost):
+            return
+        log.error("an execution stopped for a fault of the engine: %s", error)
+        if self._on_fault is not None:
+            self._on_fault(error)
+
+    def warn(self, session: Session, text: str) -> None:
+        self.warn_text(f"{session.execution.workflow_id} {session.execution.number}: {text}")
+
+    def warn_text(self, text: str) -> None:
+        """Says something that a person should look at."""
+        if self._on_warning is not None:
+            self._on_warning(text)
+        else:
+            log.warning("%s", text)
+
+    @property
+    def running(self) -> int:
+        """How many executions run now."""
+        return len(self._running)
+
+    @property
+    def hot(self) -> int:
+        """How many waiting executions are kept in memory."""
+        return len(self._hot)
+
+    def evict_all(self) -> None:
+        """Drops every waiting execution from memory; each is re-entered by replay when it wakes."""
+        while self._hot:
+            _, session = self._hot.popitem()
+            session.drop()
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Takes nothing new, lets running bodies finish for `grace` seconds, and gives everything back."""
+        self._stopping = True
+        for session in self._running.values():
+            session.drain()
+        try:
+            async with asyncio.timeout(grace):
+                while not all(session.is_idle for session in self._running.values()):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            pass  # cancelled below; they run again elsewhere
+        for session in list(self._running.values()):
+            session.release()
+        try:
+            async with asyncio.timeout(5):
+                while self._running:
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            log.error("the store did not take %d executions back in time", len(self._running))
+        self.evict_all()
+        for session in list(self._running.values()):
+            session.drop()
+        if self._forget is not None:
+            self._forget()
+        try:
+            await self.store.goodbye(self.id)
+        except EngineError as error:
+            log.warning("no goodbye: %s", error)
+
+
+class _Held(dict[int, int]):
+    """The hot executions' last known `seq`, looked up only for those that are claimed."""
+
+    def __init__(self, hot: OrderedDict[int, Session]) -> None:
+        super().__init__()
+        self._hot = hot
+
+    def get(self, number: int, default: Any = None) -> Any:
+        session = self._hot.get(number)
+        return default if session is None else session.delivery.seq
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._hot
+
+

@@ -1,0 +1,1 @@
+"""The templates of `polos init`: found, rendered, planned, written. Overwrites nothing."""
