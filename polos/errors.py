@@ -6,7 +6,7 @@
     ├── UsageError          the caller: nothing was stored
     │   ├── DuplicateStepKey · DuplicateWorkflow · UnknownWorkflow · UnknownExecution · InvalidInput
     │   ├── IdempotencyConflict · AlreadyResumed · ExecutionEnded · NoProject · PayloadTooLarge
-    │   └── UnserializableValue
+    │   └── UnserializableValue · LoadError
     ├── WorkflowError       user code: recorded as an outcome
     │   ├── StepExecutionError
     │   │   └── StepTimeoutError · ChildFailed · ChildCancelled · ChildTimedOut · UnserializableResult
@@ -126,6 +126,17 @@ class UnserializableValue(UsageError):
     code = "POLOS111"
     path: str = ""
     type_name: str = ""
+
+
+class LoadError(UsageError):
+    """The project's modules could not be imported.
+
+    Attributes:
+        traceback_text: the user's frames.
+    """
+
+    code = "POLOS112"
+    traceback_text: str = ""
 
 
 class WorkflowError(PolosError):

@@ -50,7 +50,14 @@ async def stream_workflow(
         wanted = EventFilter(topic=topic, limit=1_000_000)
         for event in await access.read(lambda store: store.events(wanted)):
             past.append(
-                EventPayload(event.id, event.sequence, event.topic, event.type, codec.decode(event.data), _instant(event.created_at))
+                EventPayload(
+                    event.id,
+                    event.sequence,
+                    event.topic,
+                    event.type,
+                    codec.decode(event.data),
+                    _instant(event.created_at),
+                )
             )
         waits = {wait.key for wait in await access.read(lambda store: store.waits(root_execution_id))}
         for event_ in past:

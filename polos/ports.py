@@ -140,15 +140,7 @@ class ResultCall(Call):
 
 
 AnyCall: TypeAlias = (
-    RunCall
-    | ValueCall
-    | SleepCall
-    | EventCall
-    | SuspendCall
-    | AnswerCall
-    | PublishCall
-    | ChildrenCall
-    | ResultCall
+    RunCall | ValueCall | SleepCall | EventCall | SuspendCall | AnswerCall | PublishCall | ChildrenCall | ResultCall
 )
 
 
@@ -301,6 +293,10 @@ class EngineStore(Protocol):
 
     async def take_over(self) -> int:
         """Queues every execution that a dead process held; returns how many."""
+        ...
+
+    async def requeue_blocked(self) -> int:
+        """Queues every blocked execution for one try with the code that is here now (S8.3); returns how many."""
         ...
 
     async def fire_due(self) -> int | None:

@@ -74,7 +74,12 @@ ExecutionRef: TypeAlias = ExecutionHandle | str
 def handle_from(fields: dict[str, Any], client: HandleClient | None = None) -> ExecutionHandle:
     """Returns the handle that `to_dict` wrote."""
     return ExecutionHandle(
-        fields["id"], fields["number"], fields["workflow_id"], fields["root_execution_id"], fields["root_workflow_id"], client
+        fields["id"],
+        fields["number"],
+        fields["workflow_id"],
+        fields["root_execution_id"],
+        fields["root_workflow_id"],
+        client,
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instant(microseconds: int) -> datetime:
@@ -17,7 +17,7 @@ def instant(microseconds: int) -> datetime:
 
 def microseconds(moment: datetime) -> int:
     """Returns microseconds since the epoch; a naive datetime is UTC (S4.1)."""
-    aware = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -102,5 +102,10 @@ class BatchWorkflowInput:
 def event_payload(fields: dict[str, Any]) -> EventPayload:
     """Returns the event that a completed wait holds."""
     return EventPayload(
-        fields["id"], fields["sequence_id"], fields["topic"], fields["event_type"], fields["data"], instant(fields["created_at"])
+        fields["id"],
+        fields["sequence_id"],
+        fields["topic"],
+        fields["event_type"],
+        fields["data"],
+        instant(fields["created_at"]),
     )

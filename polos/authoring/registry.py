@@ -55,5 +55,6 @@ def unknown(workflow_id: str, known: Iterable[str]) -> UnknownWorkflow:
     hint = f"did you mean {close[0]!r}? " if close else ""
     listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
     return UnknownWorkflow(
-        f"there is no workflow {workflow_id!r} here", hint=hint + (f"known: {listed}" if names else "none is known: is its module imported?")
+        f"there is no workflow {workflow_id!r} here",
+        hint=hint + (f"known: {listed}" if names else "none is known: is its module imported?"),
     )

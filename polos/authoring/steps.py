@@ -15,7 +15,13 @@ import orjson
 
 from polos.authoring import typed
 from polos.authoring.children import ExecutionRef, child_spec, execution_id_of
-from polos.authoring.payload import BatchStepResult, BatchWorkflowInput, EventPayload, event_payload, microseconds
+from polos.authoring.payload import (
+    BatchStepResult,
+    BatchWorkflowInput,
+    EventPayload,
+    event_payload,
+    microseconds,
+)
 from polos.authoring.workflow import Workflow
 from polos.core import codec
 from polos.core.durations import SECOND, to_microseconds
@@ -79,15 +85,12 @@ class Steps:
             StepExecutionError: the attempts ran out.
             UsageError: the call is wrong.
         """
-        if not callable(fn):
-            what = "a coroutine" if inspect.iscoroutine(fn) else f"{type(fn).__name__}"
-            if inspect.iscoroutine(fn):
-                fn.close()
-            raise UsageError(
-                f"step {key!r} was given {what}, not a function", hint=f'ctx.step.run({key!r}, fn, arg): pass fn without calling it'
-            )
+        _check_callable(key, fn)
         if isinstance(fn, Workflow):
-            raise UsageError(f"step {key!r} was given a workflow", hint=f"ctx.step.invoke_and_wait({key!r}, {fn.__name__}, payload)")
+            raise UsageError(
+                f"step {key!r} was given a workflow",
+                hint=f"ctx.step.invoke_and_wait({key!r}, {fn.__name__}, payload)",
+            )
         _refuse_option_names(fn, key)
         try:
             policy = RetryPolicy(max_retries=max_retries, base_delay=base_delay, max_delay=max_delay)
@@ -128,7 +131,13 @@ class Steps:
     # ── waits ────────────────────────────────────────────────────────────────────────────────────────
 
     def wait_for(
-        self, key: str, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0, weeks: float = 0
+        self,
+        key: str,
+        seconds: float = 0,
+        minutes: float = 0,
+        hours: float = 0,
+        days: float = 0,
+        weeks: float = 0,
     ) -> Coroutine[Any, Any, None]:
         """Waits durably for a span of time; costs nothing while it waits. Raises `UsageError` for zero or less."""
         try:
@@ -192,13 +201,17 @@ class Steps:
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────
 
-    def publish_event(self, key: str, topic: str, data: Any = None, event_type: str | None = None) -> Coroutine[Any, Any, None]:
+    def publish_event(
+        self, key: str, topic: str, data: Any = None, event_type: str | None = None
+    ) -> Coroutine[Any, Any, None]:
         """Publishes an event, once, whatever crashes."""
         if topic.startswith("workflow/"):
             raise UsageError(f"topics under 'workflow/' are polos's own ({topic!r})", hint="use publish_workflow_event")
         return self._publish(key, topic, data, event_type)
 
-    def publish_workflow_event(self, key: str, data: Any = None, event_type: str | None = None) -> Coroutine[Any, Any, None]:
+    def publish_workflow_event(
+        self, key: str, data: Any = None, event_type: str | None = None
+    ) -> Coroutine[Any, Any, None]:
         """Publishes an event on the execution tree's own topic."""
         return self._publish(key, None, data, event_type)
 
@@ -210,7 +223,9 @@ class Steps:
 
     # ── children ─────────────────────────────────────────────────────────────────────────────────────
 
-    def invoke(self, key: str, workflow: Workflow | str, payload: Any = None, **options: Any) -> Coroutine[Any, Any, Any]:
+    def invoke(
+        self, key: str, workflow: Workflow | str, payload: Any = None, **options: Any
+    ) -> Coroutine[Any, Any, Any]:
         """Starts a child and returns its `ExecutionHandle`; await it with `result`."""
         specs = (child_spec(workflow, payload, **options),)
         return self._call(
@@ -229,7 +244,15 @@ class Steps:
         specs = (child_spec(workflow, payload, **options),)
         decode = workflow.decode_result if isinstance(workflow, Workflow) else codec.decode
         return self._call(
-            ChildrenCall(key=_key(key), kind=Kind.CHILD, site=_site(), decode=decode, children=specs, waits=True, batch=False)
+            ChildrenCall(
+                key=_key(key),
+                kind=Kind.CHILD,
+                site=_site(),
+                decode=decode,
+                children=specs,
+                waits=True,
+                batch=False,
+            )
         )
 
     def batch_invoke(self, key: str, inputs: Sequence[BatchWorkflowInput]) -> Coroutine[Any, Any, list[Any]]:
@@ -317,11 +340,26 @@ def _named(value: Any) -> Any:
     return getattr(value, "__qualname__", None) or type(value).__qualname__
 
 
+def _check_callable(key: str, fn: object) -> None:
+    if callable(fn):
+        return
+    what = "a coroutine" if inspect.iscoroutine(fn) else type(fn).__name__
+    if inspect.iscoroutine(fn):
+        fn.close()
+    raise UsageError(
+        f"step {key!r} was given {what}, not a function",
+        hint=f"ctx.step.run({key!r}, fn, arg): pass fn without calling it",
+    )
+
+
 def _refuse_option_names(fn: Callable[..., Any], key: str) -> None:
     code = getattr(typed.unwrap(fn), "__code__", None)
     if code is None or hasattr(fn, "func"):
         return
-    clash = _OPTIONS.intersection(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - {"key", "fn"}
+    clash = _OPTIONS.intersection(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - {
+        "key",
+        "fn",
+    }
     if clash:
         name = sorted(clash)[0]
         raise UsageError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import types
 import typing
 import weakref
 from collections.abc import Callable
@@ -177,7 +176,7 @@ def _is_vague_cached(annotation: Any) -> bool:
     import dataclasses
     import datetime as dt
 
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
         if hasattr(annotation, "__pydantic_validator__") or dataclasses.is_dataclass(annotation):
             return False
         return annotation not in (dt.datetime, dt.date, dt.time)
@@ -227,7 +226,8 @@ def validate_input(value: Any, annotation: Any, workflow_id: str) -> Any:
 def invalid(error: Any, workflow_id: str) -> InvalidInput:
     """Returns the error that names every wrong field."""
     fields = tuple(
-        (".".join(str(part) for part in item["loc"]) or "payload", item["msg"]) for item in error.errors(include_url=False)
+        (".".join(str(part) for part in item["loc"]) or "payload", item["msg"])
+        for item in error.errors(include_url=False)
     )
     lines = "".join(f"\n    {path}: {message}" for path, message in fields)
     return InvalidInput(

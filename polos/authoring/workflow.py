@@ -18,13 +18,21 @@ _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 class Invoker(Protocol):
     """Who can start a workflow: a client."""
 
-    async def invoke(self, workflow: Any, payload: Any = None, **options: Any) -> Any: ...
+    @property
+    def invoke(self) -> Callable[..., Awaitable[Any]]: ...
 
 
 class Workflow:
     """A durable function. Start it with `invoke` or `run`; inside another workflow with ``ctx.step.invoke``."""
 
-    def __init__(self, fn: Callable[..., Awaitable[Any]], *, id: str | None, description: str | None, run_timeout_seconds: float | None) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., Awaitable[Any]],
+        *,
+        id: str | None,
+        description: str | None,
+        run_timeout_seconds: float | None,
+    ) -> None:
         if not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__name__", repr(fn))
             raise UsageError(
@@ -98,7 +106,8 @@ class Workflow:
                 from polos.errors import InvalidInput
 
                 raise InvalidInput(
-                    f"the workflow {self.id!r} takes no payload", hint="leave it out, or give the function a second parameter"
+                    f"the workflow {self.id!r} takes no payload",
+                    hint="leave it out, or give the function a second parameter",
                 )
             return codec.encode(None)
         annotation = self.annotations()[0]

@@ -131,7 +131,9 @@ class Client:
         if not found:
             raise UnknownExecution(f"no execution answers to {reference!r}", hint="list them: polos ps")
         some = ", ".join(f"{e.number} ({e.id[-8:]})" for e in found[:4])
-        raise UnknownExecution(f"{reference!r} is the end of several ids: {some}", hint="give more of it, or the number")
+        raise UnknownExecution(
+            f"{reference!r} is the end of several ids: {some}", hint="give more of it, or the number"
+        )
 
     async def list(
         self, *, status: Status | str | None = None, workflow: Workflow | str | None = None, limit: int = 100,
@@ -163,7 +165,9 @@ class Client:
         execution_id = execution.id if isinstance(execution, ExecutionHandle) else (await self.get(execution)).id
         deadline = None if timeout is None else _clock.monotonic() + timeout
         while True:
-            waiting = access.changed(execution_id, 1.0 if deadline is None else max(0.001, min(1.0, deadline - _clock.monotonic())))
+            waiting = access.changed(
+                execution_id, 1.0 if deadline is None else max(0.001, min(1.0, deadline - _clock.monotonic()))
+            )
             found = await access.read(lambda store: store.get(execution_id))
             if found is None:
                 waiting.close()
@@ -213,7 +217,11 @@ class Client:
         self, topic: str, data: Any = None, event_type: str | None = None, event_id: str | None = None
     ) -> Published:
         """Publishes an event; with an `event_id` of yours it is stored once, however often you send it (S5.2)."""
-        return (await self._publish([NewEvent(topic=topic, type=event_type, data=codec.encode(data), id=event_id or _ids.new("evt"))]))[0]
+        return (
+            await self._publish(
+                [NewEvent(topic=topic, type=event_type, data=codec.encode(data), id=event_id or _ids.new("evt"))]
+            )
+        )[0]
 
     async def _publish(self, new: Sequence[NewEvent]) -> Sequence[Published]:
         _inside_workflow("a client", "ctx.step.publish_event")
@@ -286,7 +294,7 @@ def _default_url() -> str:
     from polos.settings import load_settings
 
     settings = load_settings()
-    if settings.project_root is None and not os.environ.get("POLOS_URL"):
+    if not settings.database:
         raise NoProject(
             "there is no polos project here, and none further up",
             hint="make one (polos init), set POLOS_URL, or name the database: PolosClient('sqlite:///path/to.db')",
@@ -301,7 +309,9 @@ async def batch_invoke(client: Client, inputs: Sequence[BatchWorkflowInput]) -> 
 
 def event_payload_of(event: Event) -> EventPayload:
     """Returns a stored event as user code sees it."""
-    return EventPayload(event.id, event.sequence, event.topic, event.type, codec.decode(event.data), instant(event.created_at))
+    return EventPayload(
+        event.id, event.sequence, event.topic, event.type, codec.decode(event.data), instant(event.created_at)
+    )
 
 
 IsEnd: TypeAlias = Callable[[Event], bool]

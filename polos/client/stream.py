@@ -21,7 +21,12 @@ async def follow(access: Access, wanted: EventFilter, is_end: Callable[[Event], 
         found = await access.read(lambda store, wanted=wanted: store.events(wanted))  # type: ignore[misc]  # a bound default
         for event in found:
             yield EventPayload(
-                event.id, event.sequence, event.topic, event.type, codec.decode(event.data), instant(event.created_at)
+                event.id,
+                event.sequence,
+                event.topic,
+                event.type,
+                codec.decode(event.data),
+                instant(event.created_at),
             )
             if is_end(event):
                 return

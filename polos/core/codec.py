@@ -80,7 +80,7 @@ def _is_plain(value: Any, depth: int) -> bool:
     if kind is str or value is None or kind is bool:
         return True
     if kind is int:
-        return -_BIG <= value < _BIG
+        return bool(-_BIG <= value < _BIG)
     if kind is float:
         return math.isfinite(value)
     if depth > DEPTH_LIMIT:
@@ -173,18 +173,18 @@ def _walk_container(value: Any, kind: type, path: str, shape: Shape, inside: lis
     if kind is list:
         return _walk_items(value, path, shape, inside)
     if kind is tuple:
-        tree = _walk_items(value, path, shape, inside)
+        items = _walk_items(value, path, shape, inside)
         shape[path] = "tuple"
-        return tree
+        return items
     if kind is set or kind is frozenset:
         pairs = []
         for item in value:
             part: Shape = {}
             pairs.append((json.dumps(_walk(item, path + "/*", part, inside), sort_keys=True), item))
         pairs.sort(key=lambda pair: pair[0])
-        tree = _walk_items([item for _, item in pairs], path, shape, inside)
+        items = _walk_items([item for _, item in pairs], path, shape, inside)
         shape[path] = kind.__name__
-        return tree
+        return items
     if kind is dict:
         return _walk_dict(value, path, shape, inside)
     if hasattr(kind, "__pydantic_serializer__") and not dataclasses.is_dataclass(kind):

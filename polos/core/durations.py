@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 
 SECOND = 1_000_000
-_UNITS = {"ms": 1_000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND, "w": 604800 * SECOND}
+_UNITS = {
+    "ms": 1_000,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3600 * SECOND,
+    "d": 86400 * SECOND,
+    "w": 604800 * SECOND,
+}
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
@@ -45,9 +52,7 @@ def show_duration(microseconds: int) -> str:
     return f"{whole // 86400}d {whole % 86400 // 3600}h"
 
 
-def to_microseconds(
-    seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0, weeks: float = 0
-) -> int:
+def to_microseconds(seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0, weeks: float = 0) -> int:
     """Returns the span in microseconds.
 
     Raises:

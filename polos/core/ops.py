@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from polos.core.model import Entry, Failure, FailedAttempt, Kind, LogLine, NewExecution, Outcome, Stored
+from polos.core.model import Entry, FailedAttempt, Failure, Kind, LogLine, NewExecution, Outcome, Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,5 +34,5 @@ class RetryPolicy:
         """
         if failure.non_retryable or failed > self.max_retries:
             return None
-        seconds = min(self.base_delay * 2 ** min(failed - 1, 64), self.max_delay)
+        seconds: float = min(self.base_delay * 2.0 ** min(failed - 1, 64), self.max_delay)
         return round(seconds * (0.8 + 0.4 * dice) * SECOND)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from polos.authoring.registry import Registry
 from polos.client.connect import LoopAccess, forget_local, publish_local
@@ -34,7 +34,6 @@ class Host:
         project: str = "",
         complete: bool = False,
         echo: bool = True,
-        only: set[str] | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> None:
         self.url = url
@@ -43,7 +42,6 @@ class Host:
         self._max_concurrent, self._max_hot = max_concurrent_workflows, max_hot
         self._project, self._complete = project, complete
         self._capture = Capture(echo)
-        self._only = only
         self._on_warning = on_warning
         self._tasks: list[asyncio.Task[None]] = []
         self.fault: asyncio.Future[BaseException] | None = None
@@ -75,17 +73,24 @@ class Host:
                 complete=self._complete, max_concurrent=self._max_concurrent, max_hot=self._max_hot, on_fault=self._failed,
                 on_warning=self._on_warning,
             )  # fmt: skip
-            self.worker.roots = self._only
         except BaseException:
             await store.close()
             raise
         self.access = LoopAccess(store, loop)
         publish_local(self.path, self.access)
         self._capture.install()
-        for name, service in (("worker", self.worker.work()), ("timekeeper", Timekeeper(store, clock).keep())):
-            task = loop.create_task(service, name=f"polos-{name}")
-            task.add_done_callback(self._service_ended)
-            self._tasks.append(task)
+        self._serve("timekeeper", Timekeeper(store, clock).keep())
+
+    async def begin(self, roots: set[str] | None = None) -> None:
+        """Lets the worker claim; `roots`: only the trees of these executions."""
+        assert self.worker is not None, "the host is started first"
+        self.worker.roots = roots
+        self._serve("worker", self.worker.work())
+
+    def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(service, name=f"polos-{name}")
+        task.add_done_callback(self._service_ended)
+        self._tasks.append(task)
 
     def _service_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

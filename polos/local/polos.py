@@ -28,6 +28,7 @@ class Polos(Client):
         max_hot: how many waiting ones stay in memory; the rest are replayed when they wake.
         run_on: ``thread``: an event loop and thread of its own; ``caller``: the loop that enters it.
         echo: captured output is also printed.
+        begin: works at once; otherwise from `begin` on.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Polos(Client):
         max_hot: int = 10_000,
         run_on: Literal["thread", "caller"] = "thread",
         echo: bool = True,
-        only: set[str] | None = None,
+        begin: bool = True,
         on_warning: Callable[[str], None] | None = None,
     ) -> None:
         self._database = database
@@ -48,9 +49,10 @@ class Polos(Client):
         self._durability = durability
         self._run_on = run_on
         self._options: dict[str, Any] = {
-            "max_concurrent_workflows": max_concurrent_workflows, "max_hot": max_hot, "echo": echo, "only": only,
+            "max_concurrent_workflows": max_concurrent_workflows, "max_hot": max_hot, "echo": echo,
             "on_warning": on_warning,
         }  # fmt: skip
+        self._begins = begin
         self._host: Host | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -83,13 +85,25 @@ class Polos(Client):
             self._stop_thread()
             raise
         self._host = host
+        if self._begins:
+            await self.begin()
         return self
+
+    async def begin(self, roots: set[str] | None = None) -> None:
+        """Starts to work; `roots`: only on the trees of these executions (by id)."""
+        await self._there(self.host.begin(roots))
 
     async def __aexit__(self, *error: object) -> None:
         host, self._host = self._host, None
         if host is not None:
             await self._there(host.stop())
         self._stop_thread()
+
+    async def unblock(self) -> int:
+        """Gives blocked executions one try with the code that is here now (S8.3); returns how many."""
+        store = self.host.store
+        assert store is not None
+        return await self._there(store.requeue_blocked())
 
     async def serve(self) -> None:
         """Runs until it is stopped (Ctrl-C, a cancel), or until the engine fails. Starts itself when needed.
@@ -153,10 +167,15 @@ class Worker:
     """The part that only works: runs a client's database's workflows until it is stopped."""
 
     def __init__(
-        self, client: Client | None = None, workflows: Iterable[Workflow] | None = None, max_concurrent_workflows: int = 100
+        self,
+        client: Client | None = None,
+        workflows: Iterable[Workflow] | None = None,
+        max_concurrent_workflows: int = 100,
     ) -> None:
         url = getattr(client, "_url", None)
-        self._polos = Polos(url, workflows=workflows, max_concurrent_workflows=max_concurrent_workflows, run_on="caller")
+        self._polos = Polos(
+            url, workflows=workflows, max_concurrent_workflows=max_concurrent_workflows, run_on="caller"
+        )
 
     async def run(self) -> None:
         """Works until cancelled."""

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 class BodyOwner(Protocol):
     """What bodies need of their session."""
 
-    execution: Execution
     clock: Clock
     rng: Rng
     pool: BodyPool
     loop: asyncio.AbstractEventLoop
     deaths: int
 
+    @property
+    def execution(self) -> Execution: ...
     def write(self, op: Record | RetryAt | StepStarted, lazily: bool = False) -> None: ...
     def body_over(self, request: Request) -> None: ...
     def body_rests(self, request: Request) -> None: ...
@@ -106,11 +107,19 @@ class Body:
             if failure is not None and due_at is not None:
                 self.due_at = due_at
                 failed = FailedAttempt(
-                    key=call.key, attempt=attempt, failure=failure, started_at=started_at, ended_at=ended_at, due_at=due_at
+                    key=call.key,
+                    attempt=attempt,
+                    failure=failure,
+                    started_at=started_at,
+                    ended_at=ended_at,
+                    due_at=due_at,
                 )
                 owner.write(
                     RetryAt(
-                        failed=failed, kind=Kind.RUN, after=self._request.after, parks=due_at - ended_at > PARK_ABOVE,
+                        failed=failed,
+                        kind=Kind.RUN,
+                        after=self._request.after,
+                        parks=due_at - ended_at > PARK_ABOVE,
                         site=call.site,
                     )
                 )

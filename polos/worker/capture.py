@@ -38,7 +38,10 @@ class Scope:
         if self.count > LINES_PER_ATTEMPT:
             return True
         if self.count == LINES_PER_ATTEMPT:
-            text, level = f"more than {LINES_PER_ATTEMPT} lines in this attempt: the rest is not stored", "WARNING"
+            text, level = (
+                f"more than {LINES_PER_ATTEMPT} lines in this attempt: the rest is not stored",
+                "WARNING",
+            )
         return self._take(self, text[:_LINE_LIMIT], level, stream)
 
     def flush(self) -> None:
@@ -132,7 +135,9 @@ class Capture:
         if self._show_warning is not None and warnings.showwarning == self._warn:
             warnings.showwarning = self._show_warning
 
-    def _warn(self, message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+    def _warn(
+        self, message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
         scope = SCOPE.get()
         if scope is None:
             self._show_warning(message, category, filename, lineno, file, line)

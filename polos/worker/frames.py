@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-_OURS = (str(Path(__file__).resolve().parent.parent) + "/", str(Path(asyncio.__file__).resolve().parent) + "/")
+_OURS = (
+    str(Path(__file__).resolve().parent.parent) + "/",
+    str(Path(asyncio.__file__).resolve().parent) + "/",
+)
 
 
 def is_ours(filename: str) -> bool:

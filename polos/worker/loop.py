@@ -116,7 +116,7 @@ class Run:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is meant to be dropped
                 coro = task.get_coro()
                 try:
-                    task.context.run(coro.close)  # type: ignore[union-attr]  # ours are coroutines
+                    task.context.run(coro.close)
                 except BaseException:  # whatever a `finally` raises: the process is gone for this code
                     pass
         self.tasks.clear()

@@ -67,9 +67,7 @@ class BodyPool:
         self._stuck -= 1
 
 
-def _settle(
-    pool: BodyPool, future: asyncio.Future[Any], result: Any, error: BaseException | None
-) -> None:
+def _settle(pool: BodyPool, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
         return
     if error is None:

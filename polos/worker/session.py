@@ -11,10 +11,32 @@ from typing import Any, Protocol
 from polos import crashpoints
 from polos.clock import Clock, Ids, Rng
 from polos.core.codec import encode
-from polos.core.delivery import Delivery, Deliver, KindChanged, Stalled
+from polos.core.delivery import Deliver, Delivery, KindChanged, Stalled
 from polos.core.failure import record, step_error
-from polos.core.model import Entry, Execution, FailedAttempt, Failure, Kind, LogLine, Outcome, PendingWait, Stored
-from polos.core.ops import Await, Block, CloseWait, CommitAnswer, Finish, Logs, Op, Park, Record, Release, StepStarted
+from polos.core.model import (
+    Entry,
+    Execution,
+    FailedAttempt,
+    Failure,
+    Kind,
+    LogLine,
+    Outcome,
+    PendingWait,
+    Stored,
+)
+from polos.core.ops import (
+    Await,
+    Block,
+    CloseWait,
+    CommitAnswer,
+    Finish,
+    Logs,
+    Op,
+    Park,
+    Record,
+    Release,
+    StepStarted,
+)
 from polos.errors import DuplicateStepKey, EngineError, StepExecutionError, UsageError
 from polos.ports import AnyCall, Claim, RunCall, WorkerStore
 from polos.worker import divergence
@@ -354,7 +376,10 @@ class Session:
         self._lazy.clear()
         self._ops = []
         if self._lines:
-            ops.insert(0, Logs(lines=tuple(self._lines), workflow_lines=max(self._workflow_lines, self._stored_lines)))
+            ops.insert(
+                0,
+                Logs(lines=tuple(self._lines), workflow_lines=max(self._workflow_lines, self._stored_lines)),
+            )
             self._lines.clear()
         self._commit(ops)
 
@@ -402,7 +427,15 @@ class Session:
 
     def _maybe_park(self) -> None:
         """Ends the lease when everything open is a wait that the store knows."""
-        if self._bodies or self._in_flight or self._ops or self._parking or self.draining or self.held or not self._open:
+        if (
+            self._bodies
+            or self._in_flight
+            or self._ops
+            or self._parking
+            or self.draining
+            or self.held
+            or not self._open
+        ):
             return
         open_requests = [r for r in self.requests.values() if not r.cancelled and not r.recorded]
         timers = [r for r in open_requests if r.timer is not None and not r.pending]
@@ -522,7 +555,9 @@ class Session:
         keep = (StepStarted,) if isinstance(op, Finish) else ()
         self._ops = [waiting for waiting in self._ops if isinstance(waiting, (*keep, CloseWait))]
         if isinstance(op, Release):
-            self._write_timers([r for r in self.requests.values() if r.timer and not (r.cancelled or r.recorded or r.pending)])
+            self._write_timers(
+                [r for r in self.requests.values() if r.timer and not (r.cancelled or r.recorded or r.pending)]
+            )
         self.write(op)
         self.ending = True
 

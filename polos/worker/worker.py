@@ -74,7 +74,9 @@ class LocalWorker:
             room = self._max_concurrent - len(self._running)
             if room <= 0 or self.pool.is_full_of_stuck:
                 if room > 0:
-                    self.warn_text("all threads are held by bodies whose attempt is over; claiming nothing until one returns")
+                    self.warn_text(
+                        "all threads are held by bodies whose attempt is over; claiming nothing until one returns"
+                    )
                 self._room.clear()
                 await self._wait_for_room(room)
                 continue
@@ -233,5 +235,3 @@ class _Held(dict[int, int]):
 
     def __contains__(self, number: object) -> bool:
         return number in self._hot
-
-

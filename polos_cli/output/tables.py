@@ -85,9 +85,7 @@ def _line(cells: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int
     for at, cell in enumerate(cells):
         text = clip(_shown(cell), widths[at], mark)
         last = at == len(cells) - 1 and not columns[at].right
-        shown.append(
-            style.paint(text if last else pad(text, widths[at], columns[at].right), cell.style, sys.stdout)
-        )
+        shown.append(style.paint(text if last else pad(text, widths[at], columns[at].right), cell.style, sys.stdout))
     return _GAP.join(shown)
 
 

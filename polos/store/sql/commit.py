@@ -239,7 +239,9 @@ class Commit:
         root_id, root_workflow_id = rows[0][16], rows[0][17]
         started = []
         for index, child in enumerate(op.children):
-            parent = executions.Parent(self.execution, self.id, op.key, index, self.row[4], root_id, root_workflow_id, self.topic)
+            parent = executions.Parent(
+                self.execution, self.id, op.key, index, self.row[4], root_id, root_workflow_id, self.topic
+            )
             started.append((yield from executions.start_one(child, self.now, parent)))
         handles = [
             {"id": s.id, "number": s.number, "workflow_id": s.workflow_id, "root_execution_id": s.root_id,
@@ -280,7 +282,9 @@ class Commit:
             check_topic(op.topic)
             yield from lifecycle(self.topic, self.told, self.now)
             self.told.clear()
-            published = yield from publish_one(NewEvent(topic=op.topic, type=op.type, data=op.data, id=op.event_id), self.now)
+            published = yield from publish_one(
+                NewEvent(topic=op.topic, type=op.type, data=op.data, id=op.event_id), self.now
+            )
             self.elsewhere = self.elsewhere or self.execution in published.woken
             position, sequence = published.position, published.sequence
         value = encode({"id": op.event_id, "sequence_id": sequence, "position": position})
@@ -314,7 +318,10 @@ class Commit:
         }  # fmt: skip
         data = told(self.execution, failed.key, op.kind, failed.ended_at - failed.started_at)
         self.told.append(
-            ("step_retry", data | {"attempt": failed.attempt, "error_type": failed.failure.type_name, "until": failed.due_at})
+            (
+                "step_retry",
+                data | {"attempt": failed.attempt, "error_type": failed.failure.type_name, "until": failed.due_at},
+            )
         )
         if op.parks:
             yield "insert_wait", {
@@ -358,7 +365,10 @@ class Commit:
         assert status is not None
         error_type = op.failure.type_name if op.failure else None
         yield "delete_waits", {"execution": self.execution}
-        yield "finish", {"execution": self.execution, "status": status, "now": self.now, "error_type": error_type}
+        yield (
+            "finish",
+            {"execution": self.execution, "status": status, "now": self.now, "error_type": error_type},
+        )
         value = op.value
         yield "insert_result", {
             "execution": self.execution, "value": value.text if value else None, "shape": value.shape if value else None,
@@ -378,4 +388,3 @@ class Commit:
 
 def _is_invoke(op: Op) -> bool:
     return isinstance(op, StartChildren) and not op.waits
-

@@ -101,7 +101,10 @@ def _under_data(shape: str | None) -> str | None:
 def unseen(execution: int, topic_name: str, since: int, match: str | None) -> Tx[Event | None]:
     """Returns the lowest unseen event that matches, for one execution (S4.2)."""
     while True:
-        rows = yield "unseen_events", {"name": topic_name, "since": since, "execution": execution, "limit": 200}
+        rows = yield (
+            "unseen_events",
+            {"name": topic_name, "since": since, "execution": execution, "limit": 200},
+        )
         for position, data in rows:
             if matches(match, data):
                 found = yield "event_at", {"position": position}

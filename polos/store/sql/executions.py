@@ -55,7 +55,10 @@ class Parent:
 def start_one(new: NewExecution, now: int, parent: Parent | None = None) -> Tx[Started]:
     """Starts an execution, or gives back the one that its idempotency key names."""
     if new.idempotency_key is not None:
-        rows = yield "find_idempotent", {"workflow_id": new.workflow_id, "idempotency_key": new.idempotency_key}
+        rows = yield (
+            "find_idempotent",
+            {"workflow_id": new.workflow_id, "idempotency_key": new.idempotency_key},
+        )
         if rows:
             number, id_, value, shape, root_id, root_workflow_id = rows[0]
             if (value, shape) != (new.input.text, new.input.shape):
@@ -136,7 +139,16 @@ def claim(request: ClaimRequest, now: int) -> Tx[list[Claim]]:
         lease = Lease(execution=execution.number, epoch=execution.epoch, worker_id=request.worker_id)
         order = (execution.available_at, execution.number)
         claims.append(
-            (order, Claim(lease=lease, execution=execution, entries=tuple(entries), pending=tuple(pending), attempts=tuple(attempts)))
+            (
+                order,
+                Claim(
+                    lease=lease,
+                    execution=execution,
+                    entries=tuple(entries),
+                    pending=tuple(pending),
+                    attempts=tuple(attempts),
+                ),
+            )
         )
     claims.sort(key=lambda pair: pair[0])
     return [claim for _, claim in claims]
@@ -194,7 +206,12 @@ def attempt_from(row: Row) -> FailedAttempt:
     """Returns the failed attempt of a row of `attempts_of`."""
     key, attempt, failure, started_at, ended_at, due_at = row
     return FailedAttempt(
-        key=key, attempt=attempt, failure=failures.from_json(failure), started_at=started_at, ended_at=ended_at, due_at=due_at
+        key=key,
+        attempt=attempt,
+        failure=failures.from_json(failure),
+        started_at=started_at,
+        ended_at=ended_at,
+        due_at=due_at,
     )
 
 
@@ -236,7 +253,8 @@ def resume(execution_id: str, key: str, data: Stored, answer_id: str, now: int) 
     answered = yield "answer_of", {"execution": number, "key": key}
     if answered:
         raise AlreadyResumed(
-            f"{key!r} of execution {number} has its answer already", hint=f"see it: polos show {number} --step {key}"
+            f"{key!r} of execution {number} has its answer already",
+            hint=f"see it: polos show {number} --step {key}",
         )
     if is_ended(status):
         raise ExecutionEnded(f"execution {number} is {status}; nobody waits for {key!r}", hint=f"polos show {number}")
@@ -253,7 +271,15 @@ def resume(execution_id: str, key: str, data: Stored, answer_id: str, now: int) 
 def answer_value(position: int, answer_id: str, data: Stored, created_at: int) -> Stored:
     """Returns an answer as the value of the suspend that it completes: an event's fields."""
     return event_value(
-        Event(position=position, id=answer_id, topic="", sequence=position, type="resume", data=data, created_at=created_at)
+        Event(
+            position=position,
+            id=answer_id,
+            topic="",
+            sequence=position,
+            type="resume",
+            data=data,
+            created_at=created_at,
+        )
     )
 
 

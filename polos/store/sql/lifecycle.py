@@ -38,7 +38,9 @@ def lifecycle(topic_id: int, events: Sequence[tuple[str, dict[str, Any]]], now: 
     yield Appended()
 
 
-def told(execution: int, key: str, kind: str, duration: int | None = None, outcome: str | None = None) -> dict[str, Any]:
+def told(
+    execution: int, key: str, kind: str, duration: int | None = None, outcome: str | None = None
+) -> dict[str, Any]:
     """Returns what a lifecycle event tells of a step."""
     data: dict[str, Any] = {"execution": execution, "key": key, "kind": kind}
     if duration is not None:

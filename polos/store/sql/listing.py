@@ -100,7 +100,10 @@ def events(wanted: EventFilter) -> Query:
         params["until"] = wanted.until
     order = "DESC" if wanted.newest else "ASC"
     condition = " AND ".join(where)
-    return f"{statements()['event_columns']} WHERE {condition} ORDER BY e.position {order} LIMIT :limit", params
+    return (
+        f"{statements()['event_columns']} WHERE {condition} ORDER BY e.position {order} LIMIT :limit",
+        params,
+    )
 
 
 def logs(wanted: LogFilter) -> Query:

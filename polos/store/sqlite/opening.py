@@ -23,7 +23,9 @@ def open_writer(path: Path, clock: Clock) -> sqlite3.Connection:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     except (OSError, sqlite3.Error) as error:
-        raise StoreUnavailable(f"{path} cannot be opened: {error}", hint="check the path and its permissions") from error
+        raise StoreUnavailable(
+            f"{path} cannot be opened: {error}", hint="check the path and its permissions"
+        ) from error
     try:
         path.chmod(0o600)
         connection.execute("PRAGMA journal_mode = WAL")

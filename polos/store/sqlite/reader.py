@@ -56,14 +56,16 @@ class SqliteReader:
                     f"there is no database at {self._path} yet", hint="start something: polos run WORKFLOW"
                 )
             connection = aiosqlite.connect(f"file:{_quoted(self._path)}?{self._mode()}", uri=True, isolation_level=None)
-            connection._thread.daemon = True  # type: ignore[attr-defined]  # an open connection must not hang the exit
+            connection._thread.daemon = True  # an open connection must not hang the exit
             try:
                 await connection
                 await connection.execute("PRAGMA query_only = ON")
                 known = await (await connection.execute("SELECT COUNT(*) FROM migration")).fetchone()
             except sqlite3.Error as error:
                 await connection.close()
-                raise StoreUnavailable(f"{self._path} cannot be read: {error}", hint="is it a polos database?") from error
+                raise StoreUnavailable(
+                    f"{self._path} cannot be read: {error}", hint="is it a polos database?"
+                ) from error
             assert known is not None
             self._connection = connection
             return connection
@@ -122,7 +124,14 @@ class SqliteReader:
     async def workers(self) -> list[WorkerInfo]:
         rows: Sequence[Any] = await self._named("workers")
         return [
-            WorkerInfo(id=r[0], pid=r[1], project=r[2], complete=bool(r[3]), workflow_ids=tuple(orjson.loads(r[4])), started_at=r[5])
+            WorkerInfo(
+                id=r[0],
+                pid=r[1],
+                project=r[2],
+                complete=bool(r[3]),
+                workflow_ids=tuple(orjson.loads(r[4])),
+                started_at=r[5],
+            )
             for r in rows
         ]
 

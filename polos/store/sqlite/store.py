@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from polos.clock import Clock
 from polos.core.model import NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
-from polos.core.ops import CommitAnswer, Lease, Op
+from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.ports import Claim, ClaimRequest
 from polos.store.sql import events, executions
 from polos.store.sql.commit import Commit
@@ -52,7 +52,11 @@ class SqliteStore(SqliteReader):
             if not self._for_one_call and not wal.exists():
                 self._writer.execute("PRAGMA user_version = 1")  # the log must be there before the helper opens it
             self._committer = Committer(
-                self._writer, wal, self._durability, self._tell, with_helper=not self._for_one_call and wal.exists()
+                self._writer,
+                wal,
+                self._durability,
+                self._tell,
+                with_helper=not self._for_one_call and wal.exists(),
             )
         except BaseException:
             self._ownership.release()
@@ -111,7 +115,9 @@ class SqliteStore(SqliteReader):
     def changed(self, execution_id: str) -> Awaitable[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._changed[execution_id].add(future)
-        future.add_done_callback(lambda done: self._changed[execution_id].discard(done) if execution_id in self._changed else None)
+        future.add_done_callback(
+            lambda done: self._changed[execution_id].discard(done) if execution_id in self._changed else None
+        )
         return future
 
     # ── WorkerStore ──────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +129,7 @@ class SqliteStore(SqliteReader):
         deadline = self._clock.monotonic() + wait
         while True:
             self._work.clear()
-            claims = await self._submit(lambda: executions.claim(request, self._clock.now()), "claim")
+            claims = await self._claim(request)
             left = deadline - self._clock.monotonic()
             if claims or left <= 0:
                 return claims
@@ -131,6 +137,21 @@ class SqliteStore(SqliteReader):
                 await asyncio.wait_for(self._work.wait(), left)
             except TimeoutError:
                 return []
+
+    async def _claim(self, request: ClaimRequest) -> list[Claim]:
+        claiming = self._submit(lambda: executions.claim(request, self._clock.now()), "claim")
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claiming.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, claiming: asyncio.Future[list[Claim]]) -> None:
+        """A claim whose caller has gone is given back, so that nothing is held by nobody."""
+        if claiming.cancelled() or claiming.exception() is not None or self._committer is None:
+            return
+        for claim in claiming.result():
+            self.commit(claim.lease, 1, [Release()], claim.execution.seq).add_done_callback(_retrieved)
 
     def commit(self, lease: Lease, number: int, ops: Sequence[Op], since: int) -> asyncio.Future[CommitAnswer]:
         name = ",".join(dict.fromkeys(type(op).__name__ for op in ops)) or "fetch"
@@ -166,11 +187,13 @@ class SqliteStore(SqliteReader):
             await committer.checkpoint()
 
 
+def _retrieved(done: asyncio.Future[CommitAnswer]) -> None:
+    if not done.cancelled():
+        done.exception()  # nobody waits for it; an execution not given back is taken over at the next start
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-

@@ -1,0 +1,161 @@
+"""The workloads as Polos programs. One process, one workload, one fresh database."""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import sys
+import time
+from typing import Any
+
+from benchmarks.side import HUNG, READY, STEP, answer, arguments, latencies, percentile, stamp, step_figures, timed
+from polos import Polos, WorkflowContext, workflow
+
+stamps: list[float] = []
+crash: dict[str, Any] = {"bodies": 0, "hang": False}
+
+
+async def trivial(i: int) -> int:
+    return i
+
+
+async def counted(i: int, last: int) -> int:
+    crash["bodies"] += 1
+    if i == last:
+        stamp(HUNG if crash["hang"] else STEP)
+        if crash["hang"]:
+            await asyncio.sleep(3600)
+    return i
+
+
+@workflow
+async def ten(ctx: WorkflowContext) -> None:
+    for i in range(10):
+        await ctx.step.run(f"s{i}", trivial, i)
+
+
+@workflow
+async def sequence(ctx: WorkflowContext, count: int) -> None:
+    stamps.append(time.perf_counter())
+    for i in range(count):
+        await ctx.step.run(f"s{i}", trivial, i)
+        stamps.append(time.perf_counter())
+
+
+@workflow
+async def wide(ctx: WorkflowContext, count: int) -> int:
+    return sum(await asyncio.gather(*[ctx.step.run(f"s{i}", trivial, i) for i in range(count)]))
+
+
+@workflow
+async def one(ctx: WorkflowContext) -> int:
+    return await ctx.step.run("s", trivial, 1)
+
+
+@workflow
+async def parent(ctx: WorkflowContext, count: int) -> int:
+    return sum(await asyncio.gather(*[ctx.step.invoke_and_wait(f"c{i}", one) for i in range(count)]))
+
+
+@workflow
+async def long(ctx: WorkflowContext, count: int) -> None:
+    for i in range(count + 1):
+        await ctx.step.run(f"s{i}", counted, i, count)
+
+
+def watch(polos: Polos) -> Any:
+    """Counts the syncs, and returns a function that tells what durability is in force (checked, not assumed)."""
+    committer = polos.host.store.committer  # type: ignore[union-attr]
+    syncs = [0]
+    if committer._sync is not None:
+        request = committer._sync.request
+
+        def counting() -> None:
+            syncs[0] += 1
+            request()
+
+        committer._sync.request = counting
+
+    def told() -> dict[str, Any]:
+        pragma = {n: committer._connection.execute(f"PRAGMA {n}").fetchone()[0] for n in ("synchronous", "journal_mode")}
+        helped = committer._helped
+        how = f"journal_mode={pragma['journal_mode']} synchronous={pragma['synchronous']}"
+        if committer._durability == "full":
+            how += f" + fdatasync of the log awaited before each answer ({syncs[0]} syncs, {committer.commits} commits)"
+        equal = committer._durability == "relaxed" or (helped and syncs[0] > 0) or pragma["synchronous"] == 2
+        return {"durability": how, "durability_ok": bool(equal)}
+
+    return told
+
+
+async def measure(polos: Polos, workload: str, scale: float, profile: cProfile.Profile | None) -> dict[str, float]:
+    count = max(10, round(1000 * scale))
+
+    async def profiled(work: Any) -> float:
+        if profile is None:
+            return await timed(work)
+        profile.enable()
+        try:
+            return await timed(work)
+        finally:
+            profile.disable()
+
+    if workload == "W1":
+        at_once = asyncio.Semaphore(100)
+
+        async def go() -> None:
+            async with at_once:
+                await ten.run(polos)
+
+        async def all_of_them() -> None:
+            await asyncio.gather(*[go() for _ in range(count)])
+
+        return {"steps_per_s": count * 10 / await profiled(all_of_them)}
+    if workload == "W2":
+        await profiled(lambda: sequence.run(polos, count))
+        return step_figures(stamps)
+    if workload == "W3":
+        return {"steps_per_s": count / await profiled(lambda: wide.run(polos, count))}
+    if workload == "W4":
+        found: list[float] = []
+
+        async def calls() -> None:
+            found.extend(await latencies(lambda: one.run(polos), max(20, count // 5)))
+
+        await profiled(calls)
+        return {"p50_ms": percentile(found, 0.5) * 1000, "p99_ms": percentile(found, 0.99) * 1000}
+    if workload == "W7":
+        return {"children_per_s": count / await profiled(lambda: parent.run(polos, count))}
+    raise SystemExit(f"no workload {workload}")
+
+
+async def main() -> None:
+    args = arguments()
+    url = f"sqlite:///{args.database}"
+    count = max(10, round(1000 * args.scale))
+    if args.workload == "W5-first":
+        crash["hang"] = True
+        async with Polos(url, durability=args.durability, run_on="caller") as polos:
+            await long.run(polos, count)
+        raise SystemExit("was not killed")
+    if args.workload == "W5-again":
+        async with Polos(url, durability=args.durability, run_on="caller") as polos:
+            stamp(READY)
+            told = watch(polos)
+            (last,) = await polos.list(workflow=long, limit=1)
+            await polos.result(last)
+            answer(figures={}, bodies=crash["bodies"], **told())
+        return
+    profile = cProfile.Profile() if args.profile else None
+    async with Polos(url, durability=args.durability, run_on="caller") as polos:
+        told = watch(polos)
+        await ten.run(polos)
+        await asyncio.sleep(0.5)
+        figures = await measure(polos, args.workload, args.scale, profile)
+        answer(figures=figures, **told())
+    if profile is not None:
+        profile.dump_stats(args.profile)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

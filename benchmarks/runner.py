@@ -1,0 +1,167 @@
+"""Runs the sides in processes of their own, interleaved, each on a fresh database."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.canary import canary, file_system
+from benchmarks.peer import HOME, ROOT, dbos_python
+from benchmarks.side import HUNG, MARK, READY, STEP
+from benchmarks.startup import startup
+from benchmarks.workloads import BY_ID, Workload, medians
+
+TIME_LIMIT = 900
+
+
+class SideFailed(Exception):
+    """A side's process did not do its work."""
+
+
+@dataclass
+class Options:
+    workloads: list[str]
+    against: str | None
+    rounds: int
+    durability: str
+    journal: str
+    scale: float
+    say: Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """The rounds of one workload: figures, canaries and the durability that was checked, for each side."""
+
+    rounds: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    canaries: dict[str, list[float]] = field(default_factory=dict)
+    durability: dict[str, str] = field(default_factory=dict)
+
+    def medians(self) -> dict[str, dict[str, float]]:
+        return {side: medians(rounds) for side, rounds in self.rounds.items()}
+
+
+class Runner:
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.pythons = {"polos": Path(sys.executable), "bare": Path(sys.executable)}
+        if options.against == "dbos":
+            self.pythons["dbos"] = dbos_python(options.say)
+        HOME.mkdir(exist_ok=True)
+        kind = file_system(HOME)
+        if kind in ("tmpfs", "ramfs"):
+            raise SideFailed(f"{HOME} is on {kind}: nothing there is durable, so there is nothing to measure")
+        self.file_system = kind
+
+    def run(self) -> dict[str, Outcome]:
+        """Runs every workload and returns what came out."""
+        return {name: self._workload(BY_ID[name]) for name in self.options.workloads}
+
+    def _workload(self, workload: Workload) -> Outcome:
+        say, outcome = self.options.say, Outcome()
+        say(f"{workload.id} {workload.title}")
+        for number in range(1, self.options.rounds + 1):
+            for side in workload.sides:
+                if side not in self.pythons:
+                    continue
+                with tempfile.TemporaryDirectory(dir=HOME, prefix="run-") as name:
+                    folder = Path(name)
+                    disk = canary(folder)
+                    figures = self._side(workload.id, side, folder, outcome)
+                outcome.rounds.setdefault(side, []).append(figures)
+                outcome.canaries.setdefault(side, []).append(disk)
+                shown = "  ".join(f"{k} {v:,.1f}" if v >= 100 else f"{k} {v:,.3g}" for k, v in figures.items())
+                say(f"  round {number}  {side:<5}  canary {disk:>7,.0f}/s  {shown}")
+        for side, text in outcome.durability.items():
+            say(f"  {side} durability, checked: {text}")
+        return outcome
+
+    def _side(self, workload: str, side: str, folder: Path, outcome: Outcome) -> dict[str, float]:
+        if workload == "W8":
+            return startup(side, self.pythons[side], folder)
+        if workload == "W5":
+            return self._crash(side, folder, outcome)
+        with self._process(side, workload, folder) as process:
+            answers = list(_answers(process))
+            self._end(process, side, workload)
+        return self._figures(answers, side, outcome)
+
+    def _crash(self, side: str, folder: Path, outcome: Outcome) -> dict[str, float]:
+        """Kills a process in its 1,001st body and starts another on the same database."""
+        with self._process(side, "W5-first", folder) as process:
+            if not any(found.get("stamp") == HUNG for found in _answers(process)):
+                self._end(process, side, "W5-first")
+                raise SideFailed(f"{side}: ended before it could be killed")
+            os.kill(process.pid, signal.SIGKILL)
+            if process.wait() != -signal.SIGKILL:
+                raise SideFailed(f"{side}: did not die of SIGKILL")
+        spawned = time.monotonic()
+        with self._process(side, "W5-again", folder) as process:
+            answers = list(_answers(process))
+            self._end(process, side, "W5-again")
+        at = {found["stamp"]: found["at"] for found in answers if "stamp" in found}
+        self._figures(answers, side, outcome)
+        bodies = next(found["bodies"] for found in answers if "bodies" in found)
+        if bodies != 1:
+            raise SideFailed(f"{side}: ran {bodies} bodies after the kill; one was new")
+        return {
+            "ready_to_step_ms": (at[STEP] - at[READY]) * 1000,
+            "spawn_to_step_ms": (at[STEP] - spawned) * 1000,
+            "spawn_to_ready_ms": (at[READY] - spawned) * 1000,
+        }
+
+    def _figures(self, answers: list[dict[str, Any]], side: str, outcome: Outcome) -> dict[str, float]:
+        found = next((one for one in answers if "figures" in one), None)
+        if found is None:
+            raise SideFailed(f"{side}: gave no figures")
+        if not found["durability_ok"]:
+            raise SideFailed(f"{side}: not as durable as asked: {found['durability']}")
+        outcome.durability[side] = found["durability"]
+        figures: dict[str, float] = found["figures"]
+        return figures
+
+    @contextlib.contextmanager
+    def _process(self, side: str, workload: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+        options = self.options
+        command = [
+            str(self.pythons[side]), "-m", f"benchmarks.{side}_side", workload, "--database", str(folder / "db.sqlite"),
+            "--durability", options.durability, "--journal", options.journal, "--scale", str(options.scale),
+        ]  # fmt: skip
+        errors = (folder / "stderr").open("w+", encoding="utf-8")
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+        timer = time.monotonic() + TIME_LIMIT
+        process.limit = timer  # type: ignore[attr-defined]
+        process.errors = errors  # type: ignore[attr-defined]
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+            errors.close()
+
+    def _end(self, process: subprocess.Popen[str], side: str, workload: str) -> None:
+        code = process.wait(timeout=60)
+        if code:
+            errors: Any = process.errors  # type: ignore[attr-defined]
+            errors.seek(0)
+            raise SideFailed(f"{side} {workload} ended with {code}:\n{errors.read()[-2000:]}")
+
+
+def _answers(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(MARK):
+            yield json.loads(line[len(MARK) :])

@@ -1,0 +1,120 @@
+"""The workloads, their figures and their targets. Runs nothing."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Figures = dict[str, dict[str, float]]
+"""side -> figure -> median over the rounds"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a figure should reach: in this release, and later."""
+
+    text: str
+    value: Callable[[Figures], float | None]
+    now: float
+    later: float
+    at_least: bool
+    unit: str = ""
+
+    def verdict(self, figures: Figures) -> tuple[float | None, bool | None, bool | None]:
+        """Returns the value, whether it reaches `now`, and whether it reaches `later`."""
+        value = self.value(figures)
+        if value is None:
+            return None, None, None
+        reached = (lambda bound: value >= bound) if self.at_least else (lambda bound: value <= bound)
+        return value, reached(self.now), reached(self.later)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `ratio`: how many times better Polos is than the peer."""
+
+    figure: str
+    title: str
+    unit: str
+    more_is_better: bool
+    targets: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True)
+class Workload:
+    id: str
+    title: str
+    sides: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def _ratio(figure: str, more_is_better: bool) -> Callable[[Figures], float | None]:
+    def value(figures: Figures) -> float | None:
+        ours, theirs = figures.get("polos", {}).get(figure), figures.get("dbos", {}).get(figure)
+        if not ours or not theirs:
+            return None
+        return ours / theirs if more_is_better else theirs / ours
+
+    return value
+
+
+def _own(figure: str) -> Callable[[Figures], float | None]:
+    return lambda figures: figures.get("polos", {}).get(figure)
+
+
+def _per_bare_commit(figures: Figures) -> float | None:
+    ours, bare = figures.get("polos", {}).get("step_mean_ms"), figures.get("bare", {}).get("step_mean_ms")
+    return ours / bare if ours and bare else None
+
+
+def times(figure: str, now: float, later: float, more_is_better: bool = True) -> Target:
+    """At least `now` times better than the peer."""
+    return Target("x dbos", _ratio(figure, more_is_better), now, later, True, "x")
+
+
+def at_most(figure: str, now: float, later: float, unit: str) -> Target:
+    return Target(unit, _own(figure), now, later, False, unit)
+
+
+def at_least(figure: str, now: float, later: float, unit: str) -> Target:
+    return Target(unit, _own(figure), now, later, True, unit)
+
+
+WORKLOADS = (
+    Workload("W1", "1,000 executions x 10 steps, 100 at once", ("polos", "dbos"), (
+        Row("steps_per_s", "steps", "/s", True, (times("steps_per_s", 25, 50), at_least("steps_per_s", 10_000, 10_000, "/s"))),
+    )),
+    Workload("W2", "1,000 sequential steps in one execution", ("polos", "dbos", "bare"), (
+        Row("steps_per_s", "steps", "/s", True, (times("steps_per_s", 3, 5),)),
+        Row("step_p50_ms", "median step", "ms", False),
+        Row("step_mean_ms", "mean step, against a bare commit", "ms", False,
+            (Target("x bare commit", _per_bare_commit, 1.5, 1.5, False, "x"),)),
+    )),
+    Workload("W3", "gather of 1,000 steps", ("polos", "dbos"), (
+        Row("steps_per_s", "steps", "/s", True, (times("steps_per_s", 30, 30),)),
+    )),
+    Workload("W4", "invoke to result, a 1-step workflow, in process", ("polos", "dbos"), (
+        Row("p50_ms", "p50", "ms", False, (times("p50_ms", 4, 4, False),)),
+        Row("p99_ms", "p99", "ms", False),
+    )),
+    Workload("W5", "kill -9 after 1,000 recorded steps", ("polos", "dbos"), (
+        Row("ready_to_step_ms", "ready to next new step", "ms", False, (at_most("ready_to_step_ms", 50, 25, "ms"),)),
+        Row("spawn_to_step_ms", "process start to next new step", "ms", False),
+    )),
+    Workload("W7", "parent awaiting 1,000 children", ("polos", "dbos"), (
+        Row("children_per_s", "children", "/s", True, (times("children_per_s", 60, 60),)),
+    )),
+    Workload("W8", "start-up, a fresh process each time", ("polos", "dbos"), (
+        Row("import_ms", "import", "ms", False, (at_most("import_ms", 130, 100, "ms"),)),
+        Row("help_ms", "--help", "ms", False, (at_most("help_ms", 200, 150, "ms"),)),
+        Row("bare_ms", "bare interpreter", "ms", False),
+    )),
+)  # fmt: skip
+BY_ID = {w.id: w for w in WORKLOADS}
+
+
+def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Returns the median of each figure over the rounds."""
+    names = dict.fromkeys(name for one in rounds for name in one)
+    return {name: statistics.median(one[name] for one in rounds if name in one) for name in names}

@@ -1,0 +1,40 @@
+"""A project's workflows, imported in this process. Opens no database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from polos.authoring.registry import REGISTRY, Registry
+from polos.authoring.workflow import Workflow
+from polos.settings import Settings, load_env_file
+from polos.worker.loader import find_workflow, load_file, load_modules
+
+
+def load_project(settings: Settings) -> Registry:
+    """Imports the project's modules, its ``.env`` before, and returns what they declare. Raises `LoadError`."""
+    if settings.project_root is None:
+        return REGISTRY
+    return load_modules(settings.project_root, settings.modules)
+
+
+def load_environment(settings: Settings) -> list[str]:
+    """Sets the variables of the project's ``.env`` that are not set yet, and returns their names."""
+    if settings.env_file is None or not settings.env_file.is_file():
+        return []
+    new = {name: value for name, value in load_env_file(settings.env_file).items() if name not in os.environ}
+    os.environ.update(new)
+    return sorted(new)
+
+
+def workflow_named(settings: Settings, name: str) -> Workflow:
+    """Returns the workflow that people call `name`: its id, or ``file.py:name``.
+
+    Raises:
+        LoadError: the modules could not be imported.
+        UnknownWorkflow: no workflow is called that.
+    """
+    file, colon, variable = name.rpartition(":")
+    if colon and file.endswith(".py"):
+        return load_file(Path(file), variable)
+    return find_workflow(load_project(settings), name)

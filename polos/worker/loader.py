@@ -1,0 +1,115 @@
+"""Imports a project's workflow modules (R3: nobody else imports user code). Starts nothing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from polos.authoring.registry import REGISTRY, Registry, unknown
+from polos.authoring.workflow import Workflow
+from polos.errors import LoadError, PolosError
+from polos.worker.frames import is_ours
+
+_SKIPPED = {"__pycache__", "tests", "node_modules"}
+
+
+def load_modules(root: Path, modules: Sequence[str]) -> Registry:
+    """Imports modules, packages recursively, and returns the workflows that are declared then.
+
+    Args:
+        root: the project's folder; it goes to the front of ``sys.path``.
+        modules: names (``shop.flows``), folders or files relative to `root`.
+
+    Raises:
+        LoadError: a module is missing, or raised at its import.
+        DuplicateWorkflow: two workflows have one id.
+    """
+    _put_on_path(root)
+    for name in [found for module in modules for found in _names(root, module)]:
+        _import(name, root)
+    return REGISTRY
+
+
+def load_file(path: Path, name: str) -> Workflow:
+    """Imports one file and returns its workflow of that id or variable name.
+
+    Raises:
+        LoadError: the file is missing, or raised at its import.
+        UnknownWorkflow: it declares no such workflow.
+    """
+    if not path.is_file():
+        raise LoadError(f"there is no file {path}", hint="write file.py:workflow")
+    _put_on_path(path.resolve().parent)
+    module = _import(path.stem, path.parent)
+    found = getattr(module, name, None)
+    if isinstance(found, Workflow):
+        return found
+    declared = [value for value in vars(module).values() if isinstance(value, Workflow)]
+    for workflow in declared:
+        if workflow.id == name:
+            return workflow
+    raise unknown(name, [workflow.id for workflow in declared])
+
+
+def _put_on_path(folder: Path) -> None:
+    text = str(folder.resolve())
+    if text not in sys.path:
+        sys.path.insert(0, text)
+    sys.dont_write_bytecode = True
+
+
+def _names(root: Path, module: str) -> Iterator[str]:
+    path = root / module
+    if path.is_file():
+        yield ".".join(path.relative_to(root).with_suffix("").parts)
+    elif path.is_dir():
+        for file in sorted(path.rglob("*.py")):
+            parts = file.relative_to(root).with_suffix("").parts
+            if _SKIPPED.isdisjoint(parts) and not any(part.startswith(".") for part in parts):
+                yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    elif module.endswith((".py", "/")) or "/" in module:
+        raise LoadError(
+            f"there is no {module} in {root}",
+            hint="name your workflow modules in [tool.polos] modules = [...], or make it",
+        )
+    else:
+        yield module
+        spec = importlib.util.find_spec(module)
+        for place in spec.submodule_search_locations or () if spec else ():
+            for file in sorted(Path(place).rglob("*.py")):
+                parts = file.relative_to(place).with_suffix("").parts
+                if parts[-1] != "__init__" and _SKIPPED.isdisjoint(parts):
+                    yield ".".join((module, *parts))
+
+
+def _import(name: str, root: Path) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except PolosError:
+        raise
+    except (Exception, SystemExit) as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
+        lines = traceback.format_list(frames) + traceback.format_exception_only(type(error), error)
+        where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+        raise LoadError(
+            f"{name} could not be imported: {type(error).__name__}: {error}{where}",
+            hint="mend it and try again; nothing was started",
+            traceback_text="".join(lines),
+        ) from error
+
+
+def _is_users(filename: str) -> bool:
+    return not (is_ours(filename) or filename.startswith("<frozen") or "importlib" in filename)
+
+
+def find_workflow(registry: Registry, workflow_id: str) -> Workflow:
+    """Returns a workflow by its id. Raises `UnknownWorkflow` with what may have been meant."""
+    found = registry.get(workflow_id)
+    if found is None:
+        raise unknown(workflow_id, [workflow.id for workflow in registry])
+    return found

@@ -1,0 +1,86 @@
+"""`polos resume`: answers an execution that waits for a person. Runs nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from polos.client.client import PolosClient
+from polos.core.model import Execution, Kind, PendingWait
+from polos.core.status import TERMINAL
+from polos.errors import UsageError
+from polos_cli.options import FORMS, read_input
+from polos_cli.output import stderr, stdout
+from polos_cli.session import client_for, run_async
+from polos_cli.view import prompt
+
+
+def command(
+    execution: Annotated[str, typer.Argument(help="A number, an id, the end of one, last, or last:WORKFLOW.")],
+    step: Annotated[str | None, typer.Argument(help="The suspend's key; not needed when there is just one.")] = None,
+    data: Annotated[list[str] | None, typer.Argument(help=FORMS)] = None,
+    database: Annotated[str | None, typer.Option("--database", help="A database url; default: the project's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Answer an execution that waits for a person."""
+    found, key, answer = run_async(_resume(execution, step, data, database))
+    if as_json:
+        stdout.document(
+            {
+                "kind": "resumed",
+                "v": 1,
+                "execution": found.id,
+                "number": found.number,
+                "step": key,
+                "data": answer,
+            }
+        )
+        return
+    stderr.say(f"answered {key} of execution {found.number} ({found.workflow_id})", "green")
+    if found.status not in TERMINAL:
+        stderr.say(f"nothing runs it in this terminal: polos run --attach {found.number}", "dim")
+
+
+async def _resume(
+    reference: str, step: str | None, data: list[str] | None, database: str | None
+) -> tuple[Execution, str, Any]:
+    client = client_for(database)
+    try:
+        found = await client.get(reference)
+        open_ = [w for w in await client.access().read(lambda store: store.waits(found.id)) if w.kind is Kind.SUSPEND]
+        key = step or _only(found, open_)
+        if data:
+            answer = read_input(data)
+        else:
+            answer = await _asked(client, found, key, open_)
+        await client.resume(found.id, key, answer)
+        return found, key, answer
+    finally:
+        await client.close()
+
+
+def _only(found: Execution, open_: list[PendingWait]) -> str:
+    if len(open_) == 1:
+        return open_[0].key
+    if not open_:
+        raise UsageError(
+            f"execution {found.number} waits for no answer now (it is {found.status.value})",
+            hint=f"to answer ahead of the wait, name its step: polos resume {found.number} STEP DATA",
+        )
+    keys = ", ".join(wait.key for wait in open_)
+    raise UsageError(f"execution {found.number} waits for several answers: {keys}", hint="name the step")
+
+
+async def _asked(client: PolosClient, found: Execution, key: str, open_: list[PendingWait]) -> Any:
+    if not sys.stdin.isatty():
+        raise UsageError("an answer is needed", hint=f"polos resume {found.number} {key} '{{\"approved\": true}}'")
+    request = next((orjson.loads(w.request) for w in open_ if w.key == key and w.request), None)
+    for line in prompt.question_of(request, key):
+        stderr.say(line)
+    given, answer = await prompt.answer_for(request)
+    if not given:
+        raise UsageError("nothing was answered")
+    return answer

@@ -1,0 +1,153 @@
+"""`polos run`: starts a workflow and shows it live until it ends. The engine runs in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from polos.authoring.workflow import Workflow
+from polos.core import codec
+from polos.core.model import Execution
+from polos.core.status import TERMINAL, Status
+from polos.errors import UsageError
+from polos.local.polos import Polos
+from polos.local.project import load_environment, load_project, workflow_named
+from polos.settings import Settings, make_project
+from polos_cli import errors
+from polos_cli.options import FORMS, read_input
+from polos_cli.output import stderr, stdout
+from polos_cli.session import execution_json, run_async, settings_for
+from polos_cli.view.live import LiveView
+from polos_cli.view.prompt import ask_line
+
+
+def command(
+    workflow: Annotated[str, typer.Argument(help="A workflow's id, or file.py:name. With --attach: not needed.")] = "",
+    input: Annotated[list[str] | None, typer.Argument(help=FORMS)] = None,
+    attach: Annotated[
+        str | None,
+        typer.Option("--attach", metavar="EXECUTION", help="Go on with an execution that is there."),
+    ] = None,
+    database: Annotated[str | None, typer.Option("--database", help="A database url; default: the project's.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for the end; the execution stays resumable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document.")] = False,
+) -> int:
+    """Start a workflow, watch it live, print its result."""
+    if bool(workflow) == bool(attach):
+        raise UsageError(
+            "name a workflow, or an execution to go on with",
+            hint="polos run WORKFLOW [INPUT], or polos run --attach last",
+        )
+    settings = settings_for(database)
+    if not settings.database:
+        settings = make_project(_here())
+        stderr.say(f"made {settings.project_root}/.polos for the database (no project was here)", "dim")
+    names = load_environment(settings)
+    if names:
+        stderr.say(f"set from {settings.env_file}: {', '.join(names)}", "dim")
+    if attach:
+        load_project(settings)
+        return run_async(_run(settings, None, None, attach, timeout, as_json))
+    found = workflow_named(settings, workflow)
+    ask = ask_line if sys.stdin.isatty() and stderr.is_terminal() else None
+    payload = read_input(input or [], found.input_schema(), ask)
+    found.encode_input(payload)  # a bad payload is refused before the engine is started
+    return run_async(_run(settings, found, payload, None, timeout, as_json))
+
+
+def _here() -> Any:
+    from pathlib import Path
+
+    return Path.cwd()
+
+
+async def _run(
+    settings: Settings,
+    workflow: Workflow | None,
+    payload: Any,
+    attach: str | None,
+    timeout: float | None,
+    as_json: bool,
+) -> int:
+    view = LiveView()
+    polos = Polos(settings.database, durability=settings.durability, echo=False, begin=False, on_warning=view.warning)
+    async with polos:
+        if attach:
+            execution = await polos.get(attach)
+            if execution.parent_id is not None:
+                execution = await polos.get(execution.root_id)
+            if execution.status is Status.BLOCKED:
+                await polos.unblock()
+        else:
+            assert workflow is not None
+            execution = await polos.get(await workflow.invoke(polos, payload))
+        if execution.status not in TERMINAL:
+            await _say_others(polos, execution)
+            await polos.begin({execution.id})
+        try:
+            ended = await view.watch(polos, execution, timeout)
+        except asyncio.CancelledError:
+            view.close()
+            stderr.say(f"stopping; nothing is lost. Go on with it: polos run --attach {execution.number}", "yellow")
+            raise
+    return _end(ended, as_json)
+
+
+async def _say_others(polos: Polos, execution: Execution) -> None:
+    counts: dict[str, int] = {}
+    for status in (Status.QUEUED, Status.RUNNING):
+        found = [e for e in await polos.list(status=status, limit=1000) if e.root_id != execution.root_id]
+        if found:
+            counts[status.value] = len(found)
+    waiting = [e for e in await polos.list(status=Status.WAITING, limit=1000) if e.root_id != execution.root_id]
+    if waiting:
+        counts["waiting"] = len(waiting)
+    others = sum(counts.values())
+    if others:
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
+        stderr.say(f"{others} other executions are unfinished ({told}); this runs only its own: polos ps", "dim")
+
+
+def _end(execution: Execution, as_json: bool) -> int:
+    if as_json:
+        result = None if execution.result is None else codec.plain(execution.result)
+        failure = execution.failure
+        error = None if failure is None else {"type": failure.type_name, "message": failure.message}
+        stdout.document({**execution_json(execution), "result": result, "error": error})
+    elif execution.status is Status.COMPLETED and execution.result is not None and execution.result.text != "null":
+        stdout.data(stdout.to_json(codec.plain(execution.result), indent=sys.stdout.isatty()))
+    if execution.status is Status.FAILED and not as_json:
+        failed(execution)
+    if execution.status is Status.BLOCKED:
+        blocked(execution)
+        return errors.DIVERGED
+    return {
+        Status.COMPLETED: errors.DONE,
+        Status.FAILED: errors.WORKFLOW_FAILED,
+        Status.CANCELLED: errors.CANCELLED,
+    }.get(execution.status, errors.TIMED_OUT)
+
+
+def failed(execution: Execution) -> None:
+    """Says why an execution failed, with the user's frames."""
+    failure = execution.failure
+    if failure is None:
+        return
+    trace = [line for line in failure.traceback_text.splitlines() if line.strip()][:-1]
+    stderr.error("", f"{failure.type_name}: {failure.message}", why=trace[-14:], fix=[f"polos show {execution.number}"])
+
+
+def blocked(execution: Execution) -> None:
+    """Says what blocks an execution and what to do."""
+    import orjson
+
+    reason = orjson.loads(execution.blocked_reason or "{}")
+    stderr.error(
+        "POLOS301", f"execution {execution.number} is blocked: {reason.get('message', 'for a reason that was not recorded')}",
+        fix=[reason.get("hint", ""), f"then: polos run --attach {execution.number}"],
+    )  # fmt: skip

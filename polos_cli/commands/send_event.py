@@ -1,0 +1,51 @@
+"""`polos send-event`: publishes an event and says what it set off. Waits for nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from polos.core.model import Published
+from polos_cli.options import FORMS, read_input
+from polos_cli.output import stderr, stdout
+from polos_cli.session import client_for, run_async
+
+
+def command(
+    topic: Annotated[str, typer.Argument(help="The topic, such as approval.response.")],
+    data: Annotated[list[str] | None, typer.Argument(help=FORMS)] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", help="The event's id: sent again with it, it is stored once.")
+    ] = None,
+    event_type: Annotated[str | None, typer.Option("--type", help="The event's type.")] = None,
+    database: Annotated[str | None, typer.Option("--database", help="A database url; default: the project's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Publish an event on a topic."""
+    payload = read_input(data or [])
+
+    async def publish() -> Published:
+        client = client_for(database)
+        published = await client.publish(topic, payload, event_type, id)
+        await client.close()
+        return published
+
+    done = run_async(publish())
+    if as_json:
+        stdout.document(
+            {"kind": "published", "v": 1, "id": done.id, "topic": topic, "sequence": done.sequence, "created": done.created,
+             "woken": list(done.woken), "started": list(done.started)}
+        )  # fmt: skip
+        return
+    stdout.data(
+        f"event {done.id}: number {done.sequence} on {topic}" + ("" if done.created else " (it was there before)")
+    )
+    if done.woken:
+        numbers = ", ".join(map(str, done.woken))
+        stderr.say(f"woke {len(done.woken)}: execution {numbers}; go on with one: polos run --attach {done.woken[0]}")
+    elif done.created:
+        stderr.warn(
+            f"nothing waits for an event on {topic!r} now",
+            "it is kept: an execution that is running already will still see it",
+        )

@@ -1,0 +1,216 @@
+"""`polos show`: one execution: its tree and timeline, values, waits, error. Reads only; works with nothing running."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from polos.client.client import PolosClient
+from polos.core import codec
+from polos.core.durations import show_duration
+from polos.core.ids import short_end, workflow_topic
+from polos.core.model import Entry, Execution, FailedAttempt, PendingWait, Stored
+from polos.core.status import TERMINAL, Status
+from polos.errors import UnknownExecution
+from polos.ports import EventFilter
+from polos_cli.output import stdout, style
+from polos_cli.output.sanitize import clip, sanitize
+from polos_cli.session import client_for, clock, clock_time, execution_json, rfc3339, run_async
+from polos_cli.view.fold import fold
+from polos_cli.view.model import ViewTree
+from polos_cli.view.render import tree_lines
+
+LOOK_EVERY = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    execution: Execution
+    tree: ViewTree
+    entries: list[Entry]
+    waits: list[PendingWait]
+    attempts: list[FailedAttempt]
+
+
+def command(
+    execution: Annotated[str, typer.Argument(help="A number, an id, the end of one, last, or last:WORKFLOW.")],
+    step: Annotated[str | None, typer.Option(help="One step: its value or error, attempts, times.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show it live until it ends.")] = False,
+    database: Annotated[str | None, typer.Option("--database", help="A database url; default: the project's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show one execution: its steps, waits, result or error."""
+    run_async(_show(client_for(database), execution, step, follow, as_json))
+
+
+async def _show(client: PolosClient, reference: str, step: str | None, follow: bool, as_json: bool) -> None:
+    try:
+        if follow:
+            await _follow(client, reference)
+        facts = await _read(client, await client.get(reference))
+        if step is not None:
+            _step(facts, step, as_json)
+        elif as_json:
+            stdout.document(_json(facts))
+        else:
+            _whole(facts)
+    finally:
+        await client.close()
+
+
+async def _follow(client: PolosClient, reference: str) -> None:
+    from polos_cli.output.stderr import Live
+
+    found = await client.get(reference)
+    with Live() as live:
+        while found.status not in TERMINAL and found.status is not Status.BLOCKED:
+            facts = await _read(client, found)
+            view = facts.tree.executions.get(found.number)
+            if view is not None:
+                live.update(tree_lines(view, clock.now(), style.columns() - 1))
+            await asyncio.sleep(LOOK_EVERY)
+            found = await client.get(found.id)
+        live.update([])
+
+
+async def _read(client: PolosClient, execution: Execution) -> _Facts:
+    access = client.access()
+    tree = ViewTree()
+    topic = workflow_topic(execution.root_workflow_id, execution.root_id)
+    while True:
+        wanted = EventFilter(topic=topic, after_position=tree.position, limit=5000)
+        events = await access.read(lambda store, wanted=wanted: store.events(wanted))  # type: ignore[misc]  # a bound default
+        for event in events:
+            fold(tree, event)
+        if len(events) < wanted.limit:
+            break
+    entries = await access.read(lambda store: store.journal(execution.id))
+    waits = await access.read(lambda store: store.waits(execution.id))
+    attempts = await access.read(lambda store: store.attempts(execution.id))
+    return _Facts(execution, tree, entries, waits, attempts)
+
+
+def _whole(facts: _Facts) -> None:
+    import sys
+
+    execution = facts.execution
+    now = clock.now()
+    took = show_duration((execution.ended_at or now) - execution.created_at)
+    state = style.status_text(execution.status.value, sys.stdout)
+    stdout.data(
+        style_join(style.paint(execution.workflow_id, "bold", sys.stdout), f"  {execution.number} ({short_end(execution.id)})  ", state,
+                   f"  started {clock_time(execution.created_at)}, {'took' if execution.ended_at else 'for'} {took}")
+    )  # fmt: skip
+    if execution.parent_id is not None:
+        stdout.data(f"child of {execution.parent_id}, step {sanitize(execution.parent_key or '')}")
+    stdout.data(f"input   {_short(execution.input)}")
+    view = facts.tree.executions.get(execution.number)
+    if view is not None and (view.steps or view.children):
+        for line in tree_lines(view, now, style.columns(), sys.stdout, bars=True):
+            stdout.data(line)
+    if execution.result is not None:
+        stdout.data(f"result  {_short(execution.result)}")
+    if execution.failure is not None:
+        stdout.data(f"error   {execution.failure.type_name}: {sanitize(execution.failure.message)}")
+        for text in execution.failure.traceback_text.splitlines():
+            stdout.data("        " + sanitize(text))
+    if execution.blocked_reason is not None:
+        reason = orjson.loads(execution.blocked_reason)
+        stdout.data(f"blocked {sanitize(str(reason.get('message')))}")
+        stdout.data(f"        {sanitize(str(reason.get('hint')))}")
+    if execution.deaths:
+        stdout.data(f"deaths  {execution.deaths} of the process since the last outcome")
+    _next(facts)
+
+
+def style_join(*parts: str) -> Any:
+    """Returns parts as one clean line."""
+    from polos_cli.output.sanitize import join
+
+    return join(parts)
+
+
+def _next(facts: _Facts) -> None:
+    execution = facts.execution
+    for wait in facts.waits:
+        if wait.kind.value == "suspend":
+            stdout.data(f"next    polos resume {execution.number} {wait.key} '{{\"approved\": true}}'")
+        elif wait.kind.value == "event" and wait.channel:
+            stdout.data(f"next    polos send-event {wait.channel.partition(':')[2]} '{{...}}'")
+    if execution.status not in TERMINAL:
+        stdout.data(f"next    polos run --attach {execution.number}")
+
+
+def _short(stored: Stored, room: int | None = None) -> str:
+    text = stdout.to_json(codec.plain(stored))
+    return clip(sanitize(text), room or max(20, style.columns() - 10))
+
+
+def _step(facts: _Facts, key: str, as_json: bool) -> None:
+    entry = next((e for e in facts.entries if e.key == key), None)
+    wait = next((w for w in facts.waits if w.key == key), None)
+    attempts = [a for a in facts.attempts if a.key == key]
+    if entry is None and wait is None and not attempts:
+        known = ", ".join([e.key for e in facts.entries][:12] + [w.key for w in facts.waits])
+        raise UnknownExecution(
+            f"execution {facts.execution.number} has no step {key!r} yet", hint=f"its steps: {known}"
+        )
+    document: dict[str, object] = (
+        _entry_json(entry) if entry else _wait_json(wait) if wait else {"step": key, "state": "retrying"}
+    )
+    document["failed_attempts"] = [
+        {"attempt": a.attempt, "error": f"{a.failure.type_name}: {a.failure.message}", "at": rfc3339(a.ended_at),
+         "traceback": a.failure.traceback_text} for a in attempts
+    ]  # fmt: skip
+    if as_json:
+        stdout.document({"kind": "step", "v": 1, **document})
+        return
+    for name, value in document.items():
+        if value in (None, [], ""):
+            continue
+        if isinstance(value, str):
+            stdout.data(f"{name:<16} " + sanitize(value, multiline=True).replace("\n", "\n" + " " * 17))
+        else:
+            stdout.data(f"{name:<16} {stdout.to_json(value)}")
+
+
+def _json(facts: _Facts) -> dict[str, object]:
+    execution = facts.execution
+    failure = execution.failure
+    return {
+        **execution_json(execution),
+        "input": codec.plain(execution.input),
+        "result": None if execution.result is None else codec.plain(execution.result),
+        "error": None
+        if failure is None
+        else {"type": failure.type_name, "message": failure.message, "traceback": failure.traceback_text},
+        "blocked": None if execution.blocked_reason is None else orjson.loads(execution.blocked_reason),
+        "deaths": execution.deaths,
+        "steps": [_entry_json(entry) for entry in facts.entries],
+        "waits": [_wait_json(wait) for wait in facts.waits],
+    }
+
+
+def _entry_json(entry: Entry) -> dict[str, object]:
+    failure = entry.failure
+    return {
+        "step": entry.key, "kind_of_step": entry.kind.value, "state": entry.outcome.value, "seq": entry.seq, "after": entry.after,
+        "attempt": entry.attempt, "value": None if entry.value is None else codec.plain(entry.value),
+        "error": None if failure is None else f"{failure.type_name}: {failure.message}",
+        "traceback": None if failure is None else failure.traceback_text,
+        "request": None if entry.request is None else orjson.loads(entry.request), "site": entry.site,
+        "started_at": rfc3339(entry.started_at), "ended_at": rfc3339(entry.ended_at),
+        "duration_ms": (entry.ended_at - entry.started_at) // 1000,
+    }  # fmt: skip
+
+
+def _wait_json(wait: PendingWait) -> dict[str, object]:
+    return {
+        "step": wait.key, "kind_of_step": wait.kind.value, "state": "waiting", "on": wait.channel, "until": rfc3339(wait.deadline),
+        "request": None if wait.request is None else orjson.loads(wait.request), "site": wait.site,
+        "started_at": rfc3339(wait.started_at),
+    }  # fmt: skip

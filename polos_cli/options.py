@@ -1,0 +1,103 @@
+"""INPUT as people type it: JSON, ``@file``, ``-``, or ``name=value`` pairs. Validates nothing against a workflow."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from polos.errors import UsageError
+
+_PAIR = re.compile(r"([A-Za-z_][\w.-]*)(:?=)(.*)", re.DOTALL)
+FORMS = "INPUT is JSON ('{\"id\": 1}'), @file.json, - for stdin, or name=value pairs (name:=json for raw JSON)"
+
+
+def read_input(
+    words: Sequence[str], schema: Mapping[str, Any] | None = None, ask: Callable[[str], str] | None = None
+) -> Any:
+    """Returns the payload of a command line.
+
+    Args:
+        words: the INPUT arguments.
+        schema: the workflow's input schema; says how values of pairs are read and what is missing.
+        ask: asks a person for a missing field; None: nobody is there.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    properties, required = _fields(schema or {})
+    if not words:
+        return _ask_missing({}, properties, required, ask) if required and ask else None
+    if len(words) == 1 and not _PAIR.fullmatch(words[0]):
+        return _whole(words[0])
+    payload: dict[str, Any] = {}
+    for word in words:
+        pair = _PAIR.fullmatch(word)
+        if pair is None:
+            raise UsageError(f"{word!r} is not a name=value pair", hint=FORMS)
+        name, sign, text = pair.groups()
+        if name in payload:
+            raise UsageError(f"{name!r} is given twice", hint=FORMS)
+        payload[name] = _json(text, f"{name}:=") if sign == ":=" else read_value(text, properties.get(name, {}))
+    return _ask_missing(payload, properties, required, ask) if ask else payload
+
+
+def _fields(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], Sequence[str]]:
+    reference = schema.get("$ref")
+    definitions = schema.get("$defs", {})
+    if isinstance(reference, str):
+        schema = definitions.get(reference.rpartition("/")[2], {})
+    properties = {}
+    for name, field in schema.get("properties", {}).items():
+        target = field.get("$ref")
+        properties[name] = definitions.get(target.rpartition("/")[2], {}) if isinstance(target, str) else field
+    return properties, schema.get("required", [])
+
+
+def _whole(word: str) -> Any:
+    if word == "-":
+        return _json(sys.stdin.read(), "stdin")
+    if word.startswith("@"):
+        try:
+            return _json(Path(word[1:]).read_text(encoding="utf-8"), word)
+        except OSError as error:
+            raise UsageError(f"{word[1:]} cannot be read: {error.strerror}", hint=FORMS) from None
+    return _json(word, "INPUT")
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{what} is not JSON: {error}", hint=FORMS) from None
+
+
+def read_value(text: str, field: Mapping[str, Any]) -> Any:
+    """Returns a pair's value by its field's schema: text stays text where text is wanted, else JSON if it is."""
+    kinds = {option.get("type") for option in field.get("anyOf", [])} or {field.get("type")}
+    if "string" in kinds and not (text == "null" and "null" in kinds):
+        return text
+    if "boolean" in kinds and text.lower() in ("yes", "no", "y", "n"):
+        return text.lower().startswith("y")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _ask_missing(
+    payload: dict[str, Any],
+    properties: Mapping[str, Any],
+    required: Sequence[str],
+    ask: Callable[[str], str] | None,
+) -> dict[str, Any]:
+    for name in required:
+        if name not in payload and ask is not None:
+            field = properties.get(name, {})
+            about = field.get("description") or field.get("type") or ""
+            payload[name] = read_value(ask(f"{name}{f' ({about})' if about else ''}: "), field)
+    return payload

@@ -1,0 +1,93 @@
+"""What commands share: the project's settings, a client, times as people write them. Prints nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from polos.authoring.payload import instant, microseconds
+from polos.client.client import PolosClient
+from polos.clock import SystemClock
+from polos.core.durations import parse_duration
+from polos.core.model import Execution
+from polos.errors import NoProject, UsageError
+from polos.settings import Settings, load_settings
+
+T = TypeVar("T")
+clock = SystemClock()
+
+
+def settings_for(database: str | None = None) -> Settings:
+    """Returns the settings here, with the database that a flag names."""
+    return load_settings(overrides={"database": database})
+
+
+def client_for(database: str | None = None) -> PolosClient:
+    """Returns a client of the project's database. Raises `NoProject`."""
+    settings = settings_for(database)
+    if not settings.database:
+        raise NoProject(
+            "there is no polos project here or in a folder above",
+            hint="start one: polos init; or name a database: --database sqlite:///path/to.db",
+        )
+    return PolosClient(settings.database)
+
+
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a command's coroutine to its end."""
+    return asyncio.run(coroutine)
+
+
+def moment(text: str | None) -> int | None:
+    """Returns the instant of ``--since`` or ``--until``: a span back from now, or an ISO date and time."""
+    if text is None:
+        return None
+    try:
+        return clock.now() - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return microseconds(datetime.fromisoformat(text))
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is neither a span of time nor a date", hint="write 10m, 2h, 3d, or 2026-11-24T10:00"
+        ) from None
+
+
+def rfc3339(at: int | None) -> str | None:
+    """Returns an instant as RFC 3339 in UTC, to the millisecond."""
+    if at is None:
+        return None
+    return instant(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock_time(at: int) -> str:
+    """Returns an instant as the local time of day, with the date when it is not today's."""
+    local = instant(at).astimezone()
+    today = instant(clock.now()).astimezone().date()
+    return local.strftime("%H:%M:%S") if local.date() == today else local.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def execution_json(execution: Execution) -> dict[str, object]:
+    """Returns an execution as ``--json`` shows it."""
+    ended = execution.ended_at
+    return {
+        "kind": "execution",
+        "v": 1,
+        "number": execution.number,
+        "id": execution.id,
+        "workflow": execution.workflow_id,
+        "status": execution.status.value,
+        "created_at": rfc3339(execution.created_at),
+        "started_at": rfc3339(execution.started_at),
+        "ended_at": rfc3339(ended),
+        "duration_ms": None if ended is None else (ended - execution.created_at) // 1000,
+        "parent": execution.parent_id,
+        "root": execution.root_id,
+        "error_type": execution.error_type,
+    }
+
+
+UTC = UTC

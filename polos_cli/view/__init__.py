@@ -1,0 +1,1 @@
+"""What people see of executions: the event log folded into a tree. Reads no store itself."""

@@ -1,0 +1,183 @@
+"""Follows an execution on the terminal until it ends: the live tree, its log lines, its questions. Starts nothing."""
+
+from __future__ import annotations
+
+import sys
+
+import orjson
+
+from polos.client.client import Client
+from polos.core.durations import show_duration
+from polos.core.ids import workflow_topic
+from polos.core.model import Execution
+from polos.core.status import TERMINAL, Status
+from polos.ports import EventFilter, LogFilter
+from polos_cli.output import stderr, style
+from polos_cli.output.sanitize import Clean, join, sanitize
+from polos_cli.session import clock
+from polos_cli.view import prompt
+from polos_cli.view.fold import fold
+from polos_cli.view.model import ViewExecution, ViewStep, ViewTree
+from polos_cli.view.render import tree_lines
+
+LOOK_EVERY = 0.1
+_PLAIN_STATES = ("completed", "failed", "timed_out", "waiting", "retrying", "cancelled")
+
+
+class LiveView:
+    """One execution's tree on stderr: rewritten in place on a terminal, one line a happening elsewhere."""
+
+    def __init__(self) -> None:
+        self._tree = ViewTree()
+        self._live = stderr.Live()
+        self._moves = style.can_move(sys.stderr)
+        self._logs: dict[str, int] = {}
+        self._told: dict[tuple[int, str], str] = {}
+        self._asked: set[tuple[int, str]] = set()
+        self._hinted: set[tuple[int, str]] = set()
+        self._root = 0
+
+    def warning(self, text: str) -> None:
+        """Says a warning of the engine; from any thread."""
+        stderr.warn(text)
+
+    def close(self) -> None:
+        """Leaves the tree as it is."""
+        self._live.close()
+
+    async def watch(self, client: Client, execution: Execution, timeout: float | None = None) -> Execution:
+        """Shows the execution until it has ended or is blocked, or `timeout` seconds have passed, and returns it as it is then."""
+        self._root = execution.number
+        self._head(execution)
+        deadline = None if timeout is None else clock.monotonic() + timeout
+        topic = workflow_topic(execution.root_workflow_id, execution.root_id)
+        access = client.access()
+        while True:
+            waiting = access.changed(execution.id, LOOK_EVERY)
+            now = await client.get(execution.id)
+            await self._read(client, topic)
+            self._show()
+            if now.status in TERMINAL or now.status is Status.BLOCKED:
+                waiting.close()
+                self._finish(now)
+                return now
+            if deadline is not None and clock.monotonic() > deadline:
+                waiting.close()
+                self._finish(now)
+                return now
+            await self._ask(client)
+            await waiting
+
+    def _head(self, execution: Execution) -> None:
+        stderr.say(
+            join(
+                (
+                    stderr.paint(execution.workflow_id, "bold"),
+                    "  ",
+                    stderr.paint(f"execution {execution.number}", "dim"),
+                )
+            )
+        )
+
+    async def _read(self, client: Client, topic: str) -> None:
+        access = client.access()
+        while True:
+            wanted = EventFilter(topic=topic, after_position=self._tree.position)
+            found = await access.read(lambda store, wanted=wanted: store.events(wanted))  # type: ignore[misc]  # a bound default
+            for event in found:
+                fold(self._tree, event)
+            if len(found) < wanted.limit:
+                break
+        for number in list(self._tree.executions):
+            execution = self._tree.executions[number]
+            if not execution.id:
+                continue
+            lines = await access.read(
+                lambda store, of=execution.id: store.logs(LogFilter(execution_id=of, after_position=self._seen(of)))  # type: ignore[misc]  # a bound default
+            )
+            for position, _, line in lines:
+                self._logs[execution.id] = position
+                where = f"{line.step_key}" if line.step_key else execution.workflow_id
+                self._above(join(("  ", stderr.paint(f"{where} │", "dim"), " ", sanitize(line.text))))
+
+    def _seen(self, execution_id: str) -> int:
+        return self._logs.get(execution_id, 0)
+
+    def _above(self, line: Clean) -> None:
+        if self._moves:
+            self._live.above(line)
+        else:
+            stderr.say(line)
+
+    def _show(self) -> None:
+        root = self._tree.executions.get(self._root)
+        if root is None:
+            return
+        if self._moves:
+            self._live.update(tree_lines(root, clock.now(), style.columns() - 1))
+        else:
+            self._tell(root)
+
+    def _tell(self, execution: ViewExecution, prefix: str = "") -> None:
+        """Without a terminal: one line whenever a step's state changes."""
+        now = clock.now()
+        for step in execution.steps.values():
+            mark = (execution.number, step.key)
+            if step.state in _PLAIN_STATES and self._told.get(mark) != step.state:
+                self._told[mark] = step.state
+                single = ViewExecution(number=0, steps={step.key: step})
+                stderr.say(join((" ", prefix, *tree_lines(single, now, 200))))
+        for child in execution.children:
+            self._tell(child, f"{prefix}{child.workflow_id} {child.number} ")
+
+    def _finish(self, execution: Execution) -> None:
+        self._show()
+        self._live.close()
+        spent = show_duration((execution.ended_at or clock.now()) - execution.created_at)
+        words = "is still " + execution.status.value if execution.status not in TERMINAL else execution.status.value
+        end = " after " if execution.status not in TERMINAL else " in "
+        stderr.say(f"{words}{end}{spent}", style.look(execution.status).style)
+
+    # ── questions ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _ask(self, client: Client) -> None:
+        for execution in list(self._tree.executions.values()):
+            for step in list(execution.steps.values()):
+                mark = (execution.number, step.key)
+                if step.state != "waiting" or mark in self._asked:
+                    continue
+                if step.kind == "suspend":
+                    await self._answer(client, execution, step)
+                elif step.kind == "event" and mark not in self._hinted:
+                    self._hinted.add(mark)
+                    topic = step.on.partition(":")[2]
+                    self._above(
+                        Clean(
+                            sanitize(
+                                f"  send it: polos send-event {topic} '{{...}}' (after Ctrl-C), then polos run --attach {self._root}"
+                            )
+                        )
+                    )
+
+    async def _answer(self, client: Client, execution: ViewExecution, step: ViewStep) -> None:
+        self._asked.add((execution.number, step.key))
+        data = await self._request(client, execution.id, step.key)
+        if not (sys.stdin.isatty() and stderr.is_terminal()):
+            self._above(Clean(sanitize(
+                f"  {step.key} waits for an answer: polos resume {execution.number} {step.key} '{{\"approved\": true}}'"
+            )))  # fmt: skip
+            return
+        self._live.close()
+        for line in prompt.question_of(data, step.key):
+            stderr.say(f"  {line}")
+        given, answer = await prompt.answer_for(data)
+        if given:
+            await client.resume(execution.id, step.key, answer)
+        else:
+            stderr.say(f"  left open; answer later: polos resume {execution.number} {step.key}", "dim")
+
+    async def _request(self, client: Client, execution_id: str, key: str) -> object:
+        for wait in await client.access().read(lambda store: store.waits(execution_id)):
+            if wait.key == key and wait.request is not None:
+                return orjson.loads(wait.request)
+        return None

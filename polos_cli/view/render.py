@@ -1,0 +1,125 @@
+"""The view as lines of text: the tree of `run` and `show`. Writes nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from polos.core.durations import show_duration
+from polos_cli.output import style
+from polos_cli.output.sanitize import Clean, clip, join, pad, sanitize, width
+from polos_cli.view.model import ViewExecution, ViewStep
+
+_KEY_WIDTH = 36
+_BAR = 24
+
+
+def tree_lines(
+    execution: ViewExecution, now: int, columns: int, stream: TextIO | None = None, bars: bool = False
+) -> list[Clean]:
+    """Returns an execution as lines, its children under the steps that started them; each fits `columns`."""
+    out = stream or sys.stderr
+    span = (execution.started_at, execution.ended_at or now)
+    keys = _widest(execution, 0)
+    lines: list[Clean] = []
+    _add(lines, execution, now, "", min(_KEY_WIDTH, max(12, keys)), columns, out, span if bars else None)
+    return lines
+
+
+def _widest(execution: ViewExecution, indent: int) -> int:
+    widest = 0
+    for step in execution.steps.values():
+        widest = max(widest, width(sanitize(step.key)) + indent)
+    return max([widest, *(_widest(child, indent + 2) for child in execution.children)])
+
+
+def _add(
+    lines: list[Clean], execution: ViewExecution, now: int, indent: str, keys: int, columns: int, out: TextIO,
+    span: tuple[int, int] | None,
+) -> None:  # fmt: skip
+    children: dict[str, list[ViewExecution]] = {}
+    for child in execution.children:
+        children.setdefault(child.parent_key, []).append(child)
+    for step in execution.steps.values():
+        lines.append(_step_line(step, now, indent, keys, columns, out, span))
+        for child in children.pop(step.key, []):
+            _add_child(lines, child, now, indent, keys, columns, out, span)
+    for left in children.values():
+        for child in left:
+            _add_child(lines, child, now, indent, keys, columns, out, span)
+
+
+def _add_child(
+    lines: list[Clean], child: ViewExecution, now: int, indent: str, keys: int, columns: int, out: TextIO,
+    span: tuple[int, int] | None,
+) -> None:  # fmt: skip
+    text = f"{indent}  └ {child.workflow_id} {child.number}"
+    word = style.word(child.state)
+    lines.append(
+        join(
+            (
+                style.paint(clip(sanitize(text), columns - len(word) - 2), "dim", out),
+                "  ",
+                style.paint(word, style.look(child.state).style, out),
+            )
+        )
+    )
+    _add(lines, child, now, indent + "    ", keys, columns, out, span)
+
+
+def _step_line(
+    step: ViewStep, now: int, indent: str, keys: int, columns: int, out: TextIO, span: tuple[int, int] | None
+) -> Clean:
+    sign = style.paint(style.glyph(step.state, out), style.look(step.state).style, out)
+    room = max(8, keys - len(indent))
+    key = pad(clip(sanitize(step.key), room), room)
+    spent = (step.ended_at or now) - step.started_at
+    duration = pad(sanitize(show_duration(max(0, spent))), 8, right=True)
+    parts: list[str] = [indent, sign, " ", key, " ", duration]
+    used = len(indent) + 2 + room + 1 + 8
+    if span is not None and columns - used > _BAR + 12:
+        parts += ["  ", style.paint(_bar(step, now, span, out), style.look(step.state).style, out)]
+        used += 2 + _BAR
+    note = _note(step, now)
+    if note:
+        parts += ["  ", style.paint(clip(sanitize(note), max(4, columns - used - 3)), "dim", out)]
+    return join(parts)
+
+
+def _bar(step: ViewStep, now: int, span: tuple[int, int], out: TextIO) -> Clean:
+    first, last = span
+    whole = max(1, last - first)
+    left = min(_BAR - 1, max(0, (step.started_at - first) * _BAR // whole))
+    size = max(1, round(((step.ended_at or now) - step.started_at) * _BAR / whole))
+    size = min(size, _BAR - left)
+    full = "░" if step.kind in ("sleep", "event", "suspend", "child") else "█"
+    if not style.can_show(full, out):
+        full = "." if full == "░" else "#"
+    return Clean(" " * left + full * size + " " * (_BAR - left - size))
+
+
+def _note(step: ViewStep, now: int) -> str:
+    """Returns what a step is about now: what it waits for, how its attempts went."""
+    notes = []
+    if step.state == "waiting":
+        notes.append(_waits(step, now))
+    elif step.state == "retrying":
+        left = max(0, (step.until or now) - now)
+        notes.append(f"attempt {step.attempt} failed ({step.error_type}), again in {show_duration(left)}")
+    elif step.state in ("failed", "timed_out"):
+        notes.append(step.error_type or style.word(step.state))
+    if step.attempt > 1 and step.state in ("completed", "failed", "running"):
+        notes.append(f"attempt {step.attempt}")
+    return ", ".join(note for note in notes if note)
+
+
+def _waits(step: ViewStep, now: int) -> str:
+    left = "" if step.until is None else show_duration(max(0, step.until - now))
+    if step.kind == "sleep":
+        return f"{left} left"
+    timeout = f", {left} left" if left else ""
+    if step.kind == "event":
+        return f"waits for an event on {step.on.partition(':')[2]}{timeout}"
+    if step.kind == "suspend":
+        return f"waits for an answer{timeout}"
+    return "waits for its child"
