@@ -1,4 +1,4 @@
-"""The command line of the benchmarks. Ends with 0 whatever the figures are, and with 1 when measuring failed."""
+"""The command line. Ends with 0 whatever the figures are, and with 1 when measuring failed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure")
     run.add_argument("--against", choices=("dbos",), help="measure a peer too, in turns (installs it once)")
-    run.add_argument("--workload", nargs="+", action="extend", choices=names, metavar="W", help=f"of {' '.join(names)}")
+    run.add_argument("--workload", nargs="+", action="extend", choices=names, metavar="W", help=" ".join(names))
     run.add_argument("--rounds", type=int, default=3)
     run.add_argument("--durability", choices=("full", "relaxed"), default="full")
-    run.add_argument("--dbos-journal", choices=("default", "wal"), default="default", help="the peer's journal mode")
+    run.add_argument("--dbos-journal", choices=("default", "wal"), default="default", help="the peer's journal")
     run.add_argument("--scale", type=float, default=1.0, help="a fraction of the sizes, for trying out")
     run.add_argument("--json", action="store_true", help="print JSON on stdout, progress on stderr")
     look = commands.add_parser("profile", help="show where a workload's time goes")
@@ -39,13 +39,19 @@ def main(argv: list[str] | None = None) -> int:
         print(text, file=sys.stderr if args.json else sys.stdout, flush=True)
 
     options = Options(
-        workloads=[n for n in names if args.workload is None or n in args.workload], against=args.against,
-        rounds=max(1, args.rounds), durability=args.durability, journal=args.dbos_journal, scale=args.scale, say=say,
-    )  # fmt: skip
+        workloads=[n for n in names if args.workload is None or n in args.workload],
+        against=args.against,
+        rounds=max(1, args.rounds),
+        durability=args.durability,
+        journal=args.dbos_journal,
+        scale=args.scale,
+        say=say,
+    )
     try:
         runner = Runner(options)
         where = machine(runner.file_system)
-        say("  ".join(f"{name} {value}" for name, value in where.items()) + f"  durability {options.durability}")
+        facts = where | {"durability": options.durability}
+        say("  ".join(f"{name} {value}" for name, value in facts.items()))
         outcomes = runner.run()
     except (SideFailed, OSError, RuntimeError, LookupError, subprocess.SubprocessError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
@@ -53,7 +59,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps(as_json(outcomes, options, where), indent=2))
     else:
-        print(f"\nmedians of {options.rounds} rounds" + (f", at scale {options.scale:g}" if options.scale != 1 else ""))
+        scale = f", at scale {options.scale:g}" if options.scale != 1 else ""
+        print(f"\nmedians of {options.rounds} rounds, durability {options.durability}{scale}")
         print(table(outcomes))
     return 0
 

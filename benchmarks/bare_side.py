@@ -14,7 +14,10 @@ def main() -> None:
     connection = sqlite3.connect(args.database, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = " + ("FULL" if args.durability == "full" else "NORMAL"))
-    connection.execute("CREATE TABLE step (execution INTEGER, key TEXT, seq INTEGER, value TEXT, at INTEGER, PRIMARY KEY (execution, key))")
+    connection.execute(
+        "CREATE TABLE step (execution INTEGER, key TEXT, seq INTEGER, value TEXT, at INTEGER,"
+        " PRIMARY KEY (execution, key))"
+    )
     connection.execute("INSERT INTO step VALUES (0, 'warm', 0, '0', 0)")
     stamps = [time.perf_counter()]
     for i in range(max(10, round(1000 * args.scale))):

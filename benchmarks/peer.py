@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -33,10 +32,8 @@ def dbos_python(say: Callable[[str], None]) -> Path:
             return python
     say(f"installing {wanted} into {home.relative_to(ROOT)}, once")
     venv.create(home, with_pip=True, clear=True)
-    done = subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(CONSTRAINTS), wanted],
-        stdout=sys.stderr, check=False,
-    )  # fmt: skip
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*pip, "-c", str(CONSTRAINTS), wanted], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"pip could not install {wanted}; is there a package index?")
+        raise RuntimeError(f"pip could not install {wanted}:\n{done.stderr[-1000:]}")
     return python

@@ -64,7 +64,7 @@ async def long(ctx: WorkflowContext, count: int) -> None:
 
 
 def watch(polos: Polos) -> Any:
-    """Counts the syncs, and returns a function that tells what durability is in force (checked, not assumed)."""
+    """Counts the syncs, and returns a function that tells what durability is in force: checked, not assumed."""
     committer = polos.host.store.committer  # type: ignore[union-attr]
     syncs = [0]
     if committer._sync is not None:
@@ -77,19 +77,20 @@ def watch(polos: Polos) -> Any:
         committer._sync.request = counting
 
     def told() -> dict[str, Any]:
-        pragma = {n: committer._connection.execute(f"PRAGMA {n}").fetchone()[0] for n in ("synchronous", "journal_mode")}
+        execute = committer._connection.execute
+        mode, level = (execute(f"PRAGMA {n}").fetchone()[0] for n in ("journal_mode", "synchronous"))
         helped = committer._helped
-        how = f"journal_mode={pragma['journal_mode']} synchronous={pragma['synchronous']}"
+        how = f"journal_mode={mode} synchronous={level}"
         if committer._durability == "full":
-            how += f" + fdatasync of the log awaited before each answer ({syncs[0]} syncs, {committer.commits} commits)"
-        equal = committer._durability == "relaxed" or (helped and syncs[0] > 0) or pragma["synchronous"] == 2
+            how += " + fdatasync of the log awaited before each answer" if helped else ""
+            how += f" ({committer.commits} commits, {syncs[0]} fdatasyncs)"
+        equal = committer._durability == "relaxed" or (helped and syncs[0] > 0) or level == 2
         return {"durability": how, "durability_ok": bool(equal)}
 
     return told
 
 
-async def measure(polos: Polos, workload: str, scale: float, profile: cProfile.Profile | None) -> dict[str, float]:
-    count = max(10, round(1000 * scale))
+async def measure(polos: Polos, workload: str, count: int, profile: cProfile.Profile | None) -> dict[str, float]:
 
     async def profiled(work: Any) -> float:
         if profile is None:
@@ -151,7 +152,7 @@ async def main() -> None:
         told = watch(polos)
         await ten.run(polos)
         await asyncio.sleep(0.5)
-        figures = await measure(polos, args.workload, args.scale, profile)
+        figures = await measure(polos, args.workload, count, profile)
         answer(figures=figures, **told())
     if profile is not None:
         profile.dump_stats(args.profile)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks profile`: where the time of a workload goes. cProfile makes small functions look dearer."""
+"""`python -m benchmarks profile`: where a workload's time goes. cProfile makes small functions look dearer."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ def profile(workload: str, durability: str, lines: int, order: str) -> None:
     HOME.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=HOME, prefix="profile-") as name:
         out = Path(name) / "stats"
-        subprocess.run(
-            [sys.executable, "-m", "benchmarks.polos_side", workload, "--database", str(Path(name) / "db.sqlite"),
-             "--durability", durability, "--profile", str(out)],
-            cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        side = [sys.executable, "-m", "benchmarks.polos_side", workload, "--durability", durability]
+        options = ["--database", str(Path(name) / "db.sqlite"), "--profile", str(out)]
+        subprocess.run([*side, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         stats = pstats.Stats(str(out))
     steps = STEPS[workload]
     rows = [
@@ -31,7 +29,8 @@ def profile(workload: str, durability: str, lines: int, order: str) -> None:
     ]
     rows.sort(key=lambda row: -row[0 if order == "own" else 1])
     spent = sum(row[0] for row in rows)
-    print(f"{workload}: {spent:,.0f} us a step under cProfile\n{'own us':>8} {'all us':>8} {'calls':>6}  function")
+    print(f"{workload}: {spent:,.0f} us a step under cProfile")
+    print(f"{'own us':>8} {'all us':>8} {'calls':>6}  function")
     for own, total, calls, place in rows[:lines]:
         print(f"{own:8.1f} {total:8.1f} {calls:6.2f}  {place}")
 

@@ -23,7 +23,8 @@ def table(outcomes: dict[str, Outcome]) -> str:
     left = {0, 1, 7, 8}
 
     def text(line: tuple[str, ...]) -> str:
-        cells = (c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        pairs = enumerate(zip(line, widths, strict=True))
+        cells = (cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in pairs)
         return "  ".join(cells).rstrip()
 
     return "\n".join([text(lines[0]), text(tuple("-" * w for w in widths)), *map(text, lines[1:])])
@@ -51,7 +52,9 @@ def _verdict(target: Target, figures: Figures) -> tuple[str, str, str]:
     value, now, later = target.verdict(figures)
     if value is None:
         return "-", "not measured", ""
-    after = "" if target.now == target.later else f"{target.later:,.10g}{target.unit}: {'yes' if later else 'no'}"
+    after = ""
+    if target.now != target.later:
+        after = f"{target.later:,.10g}{target.unit}: {'yes' if later else 'no'}"
     return f"{value:,.1f}{target.unit}", "pass" if now else "FAIL", after
 
 
@@ -73,17 +76,36 @@ def machine(file_system: str) -> dict[str, Any]:
 def as_json(outcomes: dict[str, Outcome], options: Options, where: dict[str, Any]) -> dict[str, Any]:
     """Returns everything that was measured."""
     return {
-        "machine": where, "durability": options.durability, "rounds": options.rounds, "scale": options.scale,
-        "workloads": {
-            name: {
-                "title": BY_ID[name].title, "medians": outcome.medians(), "rounds": outcome.rounds,
-                "canary_per_s": outcome.canaries, "durability_checked": outcome.durability,
-                "targets": [
-                    {"figure": row.figure, "target": _target(target)[0], "later": target.later,
-                     **dict(zip(("value", "reached", "later_reached"), target.verdict(outcome.medians()), strict=True))}
-                    for row in BY_ID[name].rows for target in row.targets
-                ],
-            }
-            for name, outcome in outcomes.items()
-        },
-    }  # fmt: skip
+        "machine": where,
+        "durability": options.durability,
+        "dbos_journal": options.journal,
+        "rounds": options.rounds,
+        "scale": options.scale,
+        "workloads": {name: _workload(name, outcome) for name, outcome in outcomes.items()},
+    }
+
+
+def _workload(name: str, outcome: Outcome) -> dict[str, Any]:
+    figures = outcome.medians()
+    targets = []
+    for row in BY_ID[name].rows:
+        for target in row.targets:
+            value, reached, later = target.verdict(figures)
+            targets.append(
+                {
+                    "figure": row.figure,
+                    "target": _target(target)[0],
+                    "value": value,
+                    "reached": reached,
+                    "later": target.later,
+                    "later_reached": later,
+                }
+            )
+    return {
+        "title": BY_ID[name].title,
+        "medians": figures,
+        "rounds": outcome.rounds,
+        "canary_per_s": outcome.canaries,
+        "durability_checked": outcome.durability,
+        "targets": targets,
+    }

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from benchmarks.startup import startup
 from benchmarks.workloads import BY_ID, Workload, medians
 
 TIME_LIMIT = 900
+"""Seconds that one process of a side may take."""
 
 
 class SideFailed(Exception):
@@ -80,7 +82,7 @@ class Runner:
                     figures = self._side(workload.id, side, folder, outcome)
                 outcome.rounds.setdefault(side, []).append(figures)
                 outcome.canaries.setdefault(side, []).append(disk)
-                shown = "  ".join(f"{k} {v:,.1f}" if v >= 100 else f"{k} {v:,.3g}" for k, v in figures.items())
+                shown = "  ".join(f"{k} {v:,.{0 if v >= 100 else 2}f}" for k, v in figures.items())
                 say(f"  round {number}  {side:<5}  canary {disk:>7,.0f}/s  {shown}")
         for side, text in outcome.durability.items():
             say(f"  {side} durability, checked: {text}")
@@ -133,18 +135,18 @@ class Runner:
     @contextlib.contextmanager
     def _process(self, side: str, workload: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
         options = self.options
-        command = [
-            str(self.pythons[side]), "-m", f"benchmarks.{side}_side", workload, "--database", str(folder / "db.sqlite"),
-            "--durability", options.durability, "--journal", options.journal, "--scale", str(options.scale),
-        ]  # fmt: skip
+        command = [str(self.pythons[side]), "-m", f"benchmarks.{side}_side", workload]
+        command += ["--database", str(folder / "db.sqlite"), "--durability", options.durability]
+        command += ["--journal", options.journal, "--scale", str(options.scale)]
         errors = (folder / "stderr").open("w+", encoding="utf-8")
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
-        timer = time.monotonic() + TIME_LIMIT
-        process.limit = timer  # type: ignore[attr-defined]
         process.errors = errors  # type: ignore[attr-defined]
+        limit = threading.Timer(TIME_LIMIT, process.kill)
+        limit.start()
         try:
             yield process
         finally:
+            limit.cancel()
             if process.poll() is None:
                 process.kill()
             process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import time
@@ -19,9 +20,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("workload", help="W1 W2 W3 W4 W7, or W5-first and W5-again")
     parser.add_argument("--database", required=True)
     parser.add_argument("--durability", choices=("full", "relaxed"), default="full")
-    parser.add_argument("--journal", choices=("default", "wal"), default="default", help="dbos: its SQLite journal mode")
+    parser.add_argument("--journal", choices=("default", "wal"), default="default", help="dbos: its SQLite journal")
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--profile", metavar="FILE", help="polos: writes cProfile's statistics of the measured part")
+    parser.add_argument("--profile", metavar="FILE", help="polos: writes cProfile's statistics")
     return parser.parse_args(argv)
 
 
@@ -60,7 +61,7 @@ async def latencies(call: Callable[[], Awaitable[Any]], count: int) -> list[floa
 
 def step_figures(stamps: list[float]) -> dict[str, float]:
     """Returns the figures of sequential steps from the instants at which each was answered."""
-    gaps = [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(stamps)]
     total = stamps[-1] - stamps[0]
     return {
         "steps_per_s": len(gaps) / total, "step_p50_ms": percentile(gaps, 0.5) * 1000,

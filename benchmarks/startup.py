@@ -14,7 +14,7 @@ _DBOS = "import dbos; dbos.DBOS.workflow; dbos.DBOS.step"
 
 
 def startup(side: str, python: Path, folder: Path, runs: int = RUNS) -> dict[str, float]:
-    """Returns the medians of `runs` fresh processes each, interleaved, after one that warms the disk cache."""
+    """Returns the medians of `runs` fresh processes each, interleaved, after one that warms the cache."""
     program = python.with_name(side)
     commands = {
         "bare_ms": [str(python), "-c", "pass"],

@@ -83,7 +83,8 @@ def at_least(figure: str, now: float, later: float, unit: str) -> Target:
 
 WORKLOADS = (
     Workload("W1", "1,000 executions x 10 steps, 100 at once", ("polos", "dbos"), (
-        Row("steps_per_s", "steps", "/s", True, (times("steps_per_s", 25, 50), at_least("steps_per_s", 10_000, 10_000, "/s"))),
+        Row("steps_per_s", "steps", "/s", True, 
+            (times("steps_per_s", 25, 50), at_least("steps_per_s", 10_000, 10_000, "/s"))),
     )),
     Workload("W2", "1,000 sequential steps in one execution", ("polos", "dbos", "bare"), (
         Row("steps_per_s", "steps", "/s", True, (times("steps_per_s", 3, 5),)),
@@ -99,7 +100,8 @@ WORKLOADS = (
         Row("p99_ms", "p99", "ms", False),
     )),
     Workload("W5", "kill -9 after 1,000 recorded steps", ("polos", "dbos"), (
-        Row("ready_to_step_ms", "ready to next new step", "ms", False, (at_most("ready_to_step_ms", 50, 25, "ms"),)),
+        Row("ready_to_step_ms", "ready to next new step", "ms", False,
+            (at_most("ready_to_step_ms", 50, 25, "ms"),)),
         Row("spawn_to_step_ms", "process start to next new step", "ms", False),
     )),
     Workload("W7", "parent awaiting 1,000 children", ("polos", "dbos"), (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from polos.authoring.registry import REGISTRY, Registry
 from polos.authoring.workflow import Workflow
+from polos.errors import NoProject
 from polos.settings import Settings, load_env_file
 from polos.worker.loader import find_workflow, load_file, load_modules
 
@@ -33,8 +34,14 @@ def workflow_named(settings: Settings, name: str) -> Workflow:
     Raises:
         LoadError: the modules could not be imported.
         UnknownWorkflow: no workflow is called that.
+        NoProject: an id is given, and there is no project.
     """
     file, colon, variable = name.rpartition(":")
     if colon and file.endswith(".py"):
         return load_file(Path(file), variable)
+    if settings.project_root is None:
+        raise NoProject(
+            f"there is no polos project here or in a folder above, so {name!r} cannot be found",
+            hint="start one: polos init; or name the file: polos run FILE.py:WORKFLOW",
+        )
     return find_workflow(load_project(settings), name)

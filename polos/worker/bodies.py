@@ -42,6 +42,7 @@ class BodyOwner(Protocol):
     def write(self, op: Record | RetryAt | StepStarted, lazily: bool = False) -> None: ...
     def body_over(self, request: Request) -> None: ...
     def body_rests(self, request: Request) -> None: ...
+    async def body_resumes(self, request: Request) -> None: ...
     def log_scope(self, key: str, attempt: int) -> Scope: ...
 
 
@@ -91,6 +92,8 @@ class Body:
                 if self.resting:
                     owner.body_rests(self._request)
                 await asyncio.sleep(delay / 1_000_000)
+                if self.resting:
+                    await owner.body_resumes(self._request)
                 self.resting = False
             attempt = 1 + self._failed + owner.deaths
             started_at = owner.clock.now()

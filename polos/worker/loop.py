@@ -42,6 +42,7 @@ class RecordedTimer(asyncio.TimerHandle):
     def __init__(self, run: Run, when: float, callback: Callable[..., object], args: Any, context: Any) -> None:
         super().__init__(when, callback, args, run.loop, context)
         self._run_of = run
+        self.request: Request | None = None
 
     def cancel(self) -> None:
         if not self.cancelled():
@@ -74,6 +75,7 @@ class Run:
         self.seed = crc32(execution_id.encode()) << 20
         self.task_count = 0
         self.tasks: list[OrderedTask[Any]] = []
+        self._prune_at = 64
         self.ready: deque[asyncio.Handle] = deque()
         self.scheduled = False
         self.draining = False
@@ -102,8 +104,9 @@ class Run:
 
     def add_task(self, task: OrderedTask[T]) -> OrderedTask[T]:
         """Remembers a task, and forgets those that are done."""
-        if len(self.tasks) > 32 and len(self.tasks) > 2 * sum(not t.done() for t in self.tasks):
+        if len(self.tasks) >= self._prune_at:
             self.tasks = [t for t in self.tasks if not t.done()]
+            self._prune_at = max(64, 2 * len(self.tasks))
         self.tasks.append(task)
         return task
 
@@ -176,6 +179,8 @@ def route(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Handle]:
     def call_soon(callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
         run = run_of(context)
         if run is None:
+            if isinstance(getattr(callback, "__self__", None), OrderedTask):
+                return _dropped(callback, loop, context)
             return own_call_soon(callback, *args, context=context)
         handle = asyncio.Handle(callback, args, loop, context)
         run.append(handle)
@@ -201,7 +206,7 @@ def route(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Handle]:
             return own_create_task(coro, name=name, **options)
         if context is None:
             context = contextvars.copy_context()
-        else:
+        elif context.get(CURRENT) is not run:
             context.run(CURRENT.set, run)
         return run.add_task(OrderedTask(coro, run=run, loop=loop, name=name, context=context))
 
@@ -214,6 +219,13 @@ def route(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Handle]:
     return own_call_soon
 
 
+def _dropped(callback: Any, loop: asyncio.AbstractEventLoop, context: contextvars.Context | None) -> asyncio.Handle:
+    """Returns a handle that never runs: a step of a task whose coroutine was closed with its execution."""
+    handle = asyncio.Handle(callback, (), loop, context)
+    handle.cancel()
+    return handle
+
+
 _INTERNAL = frozenset({"asyncio.locks", "asyncio.queues", "asyncio.tasks", "asyncio.taskgroups", "asyncio.timeouts"})
 
 
@@ -222,12 +234,18 @@ def foreign_wait(task: OrderedTask[Any], request_type: type) -> str | None:
     waiter = getattr(task, "_fut_waiter", None)
     if waiter is None or isinstance(waiter, (request_type, asyncio.Task)):
         return None
-    if type(waiter).__name__ == "_GatheringFuture":
+    if type(waiter).__name__ == "_GatheringFuture" or _is_shield(waiter):
         return None
     frames = list(_await_chain(task.get_coro()))
     if not frames or frames[-1].f_globals.get("__name__") in _INTERNAL:
         return None
     return user_line(task)
+
+
+def _is_shield(waiter: Any) -> bool:
+    """Tells whether a future is the outer one of `asyncio.shield`, which waits on an inner task."""
+    callbacks = getattr(waiter, "_callbacks", None) or ()
+    return any(getattr(entry[0], "__qualname__", "").startswith("shield.") for entry in callbacks)
 
 
 def user_line(task: asyncio.Task[Any]) -> str:

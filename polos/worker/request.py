@@ -47,8 +47,8 @@ class Request:
     """A step's request in one pass."""
 
     __slots__ = (
-        "after", "body", "call", "cancelled", "context", "future", "key", "kind", "pending", "recorded", "site",
-        "started", "timer", "timer_due",
+        "after", "body", "call", "cancelled", "context", "future", "host_timer", "key", "kind", "pending", "recorded",
+        "site", "started", "timer", "timer_due",
     )  # fmt: skip
 
     def __init__(self, key: str, kind: Kind, site: str, after: int) -> None:
@@ -61,6 +61,7 @@ class Request:
         self.context: contextvars.Context = contextvars.Context()
         self.timer: RecordedTimer | None = None
         self.timer_due = 0
+        self.host_timer: asyncio.TimerHandle | None = None
         self.recorded = False  # the history holds its outcome
         self.pending = False  # the store holds it as a wait
         self.started = False

@@ -104,7 +104,10 @@ class Session:
         self._lazy_timer: asyncio.TimerHandle | None = None
         self._flush_scheduled = False
         self._in_flight = False
+        self._fetch_wanted = False
         self._parking = False
+        self._has_lease = asyncio.Event()
+        self._has_lease.set()
         self._commit_number = 0
         self._created: dict[str, Any] = {}
         self._lines: list[LogLine] = []
@@ -176,6 +179,8 @@ class Session:
         request.cancelled = True
         self._open -= 1
         self.delivery.cancel(request.key)
+        if request.host_timer is not None:
+            request.host_timer.cancel()
         if request.body is not None:
             self._bodies.discard(request)
             request.body.stop()
@@ -210,13 +215,14 @@ class Session:
         request = self._admit(f"polos:timer/{self._timers}", Kind.TIMER, "")
         self._timers += 1
         request.timer = timer
+        timer.request = request
         request.timer_due = self.clock.now() + max(0, round(delay * 1_000_000))
 
     def timer_cancelled(self, timer: RecordedTimer) -> None:
-        for request in self.requests.values():
-            if request.timer is timer:
-                self._cancelled(request)
-                return
+        request = timer.request
+        # `asyncio.sleep` cancels its timer after it has fired too.
+        if request is not None and not self.delivery.is_delivered(request.key):
+            self._cancelled(request)
 
     def foreign_wake(self, handle: asyncio.Handle) -> None:
         """Something outside the journal moved the code: worth one warning a line (S1.11)."""
@@ -301,7 +307,7 @@ class Session:
 
     def _arm(self, request: Request, delay: float) -> None:
         if not request.cancelled and not self.run.closed:
-            self.loop.call_later(delay, self._timer_fires, request)
+            request.host_timer = self.loop.call_later(delay, self._timer_fires, request)
 
     def _timer_fires(self, request: Request) -> None:
         if request.cancelled or request.pending or request.recorded or self.run.closed or self.draining:
@@ -324,6 +330,12 @@ class Session:
         request.pending = True
         self.run.wake()
 
+    async def body_resumes(self, request: Request) -> None:
+        """Returns when the body may run its next attempt: under a lease only."""
+        await self._has_lease.wait()
+        request.pending = False
+        self._bodies.add(request)
+
     def log_scope(self, key: str, attempt: int) -> Scope:
         return Scope(self._take_line, key, attempt)
 
@@ -345,7 +357,7 @@ class Session:
 
     def write(self, op: Op, lazily: bool = False) -> None:
         """Puts an operation into the next commit; `lazily`: whichever comes, but within 100 ms."""
-        if self.run.closed:
+        if self.run.closed or self.ending:
             return
         if lazily:
             self._lazy.append(op)
@@ -370,7 +382,7 @@ class Session:
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        if self._in_flight or self.parked or not (self._ops or self._lazy or self._lines):
+        if self.run.closed or self._in_flight or self.parked or not (self._ops or self._lazy or self._lines):
             return
         ops = [*self._lazy, *self._ops]
         self._lazy.clear()
@@ -391,7 +403,9 @@ class Session:
 
     def fetch(self) -> None:
         """Asks for outcomes that came from elsewhere: an empty commit answers them."""
-        if not self._in_flight and not self.parked and not self.run.closed:
+        if self._in_flight:
+            self._fetch_wanted = True  # the answer under way may have been made before that outcome
+        elif not self.parked and not self.run.closed:
             self._commit([])
 
     def _answered(self, future: asyncio.Future[CommitAnswer]) -> None:
@@ -399,6 +413,8 @@ class Session:
         if future.cancelled():
             return
         error = future.exception()
+        if self.run.closed:
+            return
         if error is not None:
             self.drop()
             self.host.session_over(self, error)
@@ -412,15 +428,23 @@ class Session:
                 if known is not None:
                     known.recorded = True
         if self.ending:
-            self._ended()
+            if self._ops and not answer.parked:  # the last operation came while this commit was under way
+                self._flush_soon()
+            else:
+                self._ended()
             return
         self._parking = False
         if answer.parked:
+            self._fetch_wanted = False
             self.parked = True
             self.host.session_parked(self)
             return
+        self._has_lease.set()
         if self._ops:
             self._flush_soon()
+        elif self._fetch_wanted:
+            self._commit([])
+        self._fetch_wanted = False
         self.run.wake()
 
     # ── parking ──────────────────────────────────────────────────────────────────────────────────────
@@ -450,6 +474,7 @@ class Session:
             return
         self._write_timers(timers)
         self._parking = True
+        self._has_lease.clear()
         self.write(Park(on=tuple(r.key for r in open_requests)))
 
     def _write_timers(self, timers: list[Request]) -> None:
@@ -466,6 +491,7 @@ class Session:
         self.lease = claim.lease
         self._commit_number = 0
         self.parked = False
+        self._has_lease.set()
         self.deaths = claim.execution.deaths
         self._take_attempts(claim)
         self.delivery.add(claim.entries)
@@ -545,16 +571,14 @@ class Session:
         """Stops everything that runs and writes the last operation."""
         if self.ending:
             return
-        for coroutine in self._created.values():
-            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
-                coroutine.close()
         for request in list(self._bodies):
             if request.body is not None:
                 request.body.stop()
         self._bodies.clear()
         keep = (StepStarted,) if isinstance(op, Finish) else ()
-        self._ops = [waiting for waiting in self._ops if isinstance(waiting, (*keep, CloseWait))]
-        if isinstance(op, Release):
+        if not isinstance(op, Release):  # outcomes of bodies that have ended are given back with the execution
+            self._ops = [waiting for waiting in self._ops if isinstance(waiting, (*keep, CloseWait))]
+        else:
             self._write_timers(
                 [r for r in self.requests.values() if r.timer and not (r.cancelled or r.recorded or r.pending)]
             )
@@ -595,7 +619,12 @@ class Session:
         for request in self.requests.values():
             if request.body is not None:
                 request.body.stop()
+            if request.host_timer is not None:
+                request.host_timer.cancel()
         self.run.close()
+        for coroutine in self._created.values():
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
 
 
 def _cause(error: BaseException) -> str | None:

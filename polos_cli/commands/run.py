@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ from polos.settings import Settings, make_project
 from polos_cli import errors
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import execution_json, run_async, settings_for
+from polos_cli.session import client_for, execution_json, run_async, settings_for
 from polos_cli.view.live import LiveView
 from polos_cli.view.prompt import ask_line
 
@@ -44,26 +45,22 @@ def command(
             hint="polos run WORKFLOW [INPUT], or polos run --attach last",
         )
     settings = settings_for(database)
-    if not settings.database:
-        settings = make_project(_here())
-        stderr.say(f"made {settings.project_root}/.polos for the database (no project was here)", "dim")
     names = load_environment(settings)
     if names:
         stderr.say(f"set from {settings.env_file}: {', '.join(names)}", "dim")
     if attach:
+        if not settings.database:
+            client_for(database)  # says that there is no project
         load_project(settings)
         return run_async(_run(settings, None, None, attach, timeout, as_json))
     found = workflow_named(settings, workflow)
     ask = ask_line if sys.stdin.isatty() and stderr.is_terminal() else None
     payload = read_input(input or [], found.input_schema(), ask)
     found.encode_input(payload)  # a bad payload is refused before the engine is started
+    if not settings.database:
+        settings = make_project(Path.cwd())
+        stderr.say(f"made {settings.project_root}/.polos for the database (no project was here)", "dim")
     return run_async(_run(settings, found, payload, None, timeout, as_json))
-
-
-def _here() -> Any:
-    from pathlib import Path
-
-    return Path.cwd()
 
 
 async def _run(

@@ -63,10 +63,13 @@ def _step(execution: ViewExecution, event: Event, data: dict[str, Any]) -> None:
             key=key, kind=data["kind"], started_at=at - data.get("duration_ms", 0) * 1000
         )
     step.attempt = data.get("attempt", step.attempt)
+    if "duration_ms" in data and step.attempt == 1:
+        step.started_at = at - data["duration_ms"] * 1000
     execution.state = "running" if execution.state in ("queued", "waiting", "blocked") else execution.state
     match event.type:
         case "step_start":
             step.state, step.until, step.ended_at = "running", None, None
+            step.started_at = min(step.started_at, data.get("at", at))
         case "step_finish":
             step.state, step.ended_at, step.until = "completed", at, None
         case "step_failed":

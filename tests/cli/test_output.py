@@ -101,9 +101,7 @@ def test_data_is_sanitized_and_written_whatever_the_encoding(monkeypatch: pytest
 
 def test_a_reader_that_left_ends_the_command_quietly() -> None:
     code = "from polos_cli.output import stdout\nwhile True: stdout.line({'a': 'x' * 1000})\n"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
@@ -111,9 +109,7 @@ def test_a_reader_that_left_ends_the_command_quietly() -> None:
         assert process.wait() == 0
 
 
-def test_no_colour_without_a_terminal_or_against_the_wish(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_colour_without_a_terminal_or_against_the_wish(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     assert style.paint("x", "red", terminal) == "\x1b[31mx\x1b[0m"
     assert style.paint("x", "red", io.StringIO()) == "x"
     monkeypatch.setenv("NO_COLOR", "1")
@@ -138,9 +134,7 @@ def test_a_piped_table_is_tab_separated_and_plain(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == "1\tfailed\n2\ta    b\\x1b\n"
 
 
-def test_a_table_on_a_terminal_is_aligned_and_fits(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_on_a_terminal_is_aligned_and_fits(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("NO_COLOR", "1")
     columns: list[str | tables.Column] = [

@@ -73,9 +73,7 @@ def test_the_tests_of_a_written_project_pass(here: Path, template: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_was_written_and_what_comes_next_are_told(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_was_written_and_what_comes_next_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["init", "shop"]) == 0
     out, err = capsys.readouterr()
     assert set(out.splitlines()) == {f"shop/{path}" for path in files(here / "shop")}
@@ -132,8 +130,6 @@ def test_leftovers_in_a_template_are_not_copied(here: Path) -> None:
     assert template_folder("hello").is_dir()
 
 
-@pytest.mark.parametrize(
-    ("folder", "name"), [("My Shop!", "my-shop"), ("日本", "polos-project"), ("a_b", "a-b")]
-)
+@pytest.mark.parametrize(("folder", "name"), [("My Shop!", "my-shop"), ("日本", "polos-project"), ("a_b", "a-b")])
 def test_a_folder_gives_a_valid_project_name(folder: str, name: str) -> None:
     assert project_name(Path("/x") / folder) == name

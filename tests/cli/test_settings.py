@@ -145,9 +145,7 @@ def test_other_databases_are_refused_in_words(url: str, said: str) -> None:
         ("durabilty = 1", ["durabilty", "did you mean durability?"]),
     ],
 )
-def test_a_wrong_value_names_place_key_value_and_what_is_allowed(
-    project: Path, line: str, said: list[str]
-) -> None:
+def test_a_wrong_value_names_place_key_value_and_what_is_allowed(project: Path, line: str, said: list[str]) -> None:
     write(project, line)
     with pytest.raises(UsageError) as caught:
         load_settings(project)

@@ -88,7 +88,9 @@ class Ctx:
 
     def value(self, key: str) -> Coroutine[Any, Any, Any]:
         return self.call(
-            ValueCall(key=key, kind=Kind.VALUE, site=f"here:{key}", decode=decode, make=lambda clock, ids, rng: ids.new("v"))
+            ValueCall(
+                key=key, kind=Kind.VALUE, site=f"here:{key}", decode=decode, make=lambda clock, ids, rng: ids.new("v")
+            )
         )
 
     def sleep(self, key: str, seconds: float) -> Coroutine[Any, Any, Any]:
@@ -111,7 +113,7 @@ class Result:
     """How an execution went: one trace for each pass, the journal, the end."""
 
     passes: list[list[Observation]]
-    cuts: list[int]
+    drops: list[int]  # the last `seq` delivered of each pass that was evicted
     store: MemoryStore
     bodies: list[str]
     warnings: list[str]
@@ -202,7 +204,6 @@ class Host:
         session = TracedSession(self, claim, encode)
         session.trace = []
         self.result.passes.append(session.trace)
-        self.result.cuts.append(claim.entries[-1].seq if claim.entries else 0)
         self.session = session
         session.start(self.program(Ctx(session, self._dice, self.result.bodies)))
         return session
@@ -223,6 +224,7 @@ class Host:
             if session.parked:
                 await self.store.queued.wait()
                 if self._evicts():
+                    self.result.drops.append(session.delivery.after)
                     session.drop()
                     self.enter()
                 else:
@@ -269,7 +271,7 @@ def replay_differences(program: Program, *, seed: int = 0, full_only: bool = Fal
     found = [f"live: {fault}" for fault in [*live.faults, *live.warnings]]
     if isinstance(live.store.end, Block):
         found.append(f"live: blocked: {live.store.end.reason}")
-    for earlier, later, cut in zip(live.passes, live.passes[1:], live.cuts[1:], strict=False):
+    for earlier, later, cut in zip(live.passes, live.passes[1:], live.drops, strict=False):
         differs = difference(earlier, later, cut)
         if differs:
             found.append(f"live, evicted at {cut}: {differs}")

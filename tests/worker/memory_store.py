@@ -192,7 +192,9 @@ class MemoryStore:
                     self._arm(wait)
             case Publish():
                 self._append(
-                    Entry(key=op.key, kind=Kind.PUBLISH, outcome=Outcome.COMPLETED, seq=0, after=op.after, value=encode(0))
+                    Entry(
+                        key=op.key, kind=Kind.PUBLISH, outcome=Outcome.COMPLETED, seq=0, after=op.after, value=encode(0)
+                    )
                 )
                 self.publish(op.topic or "own", op.data)
             case Park():

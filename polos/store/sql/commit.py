@@ -116,7 +116,9 @@ class Commit:
             case RetryAt():
                 yield from self._retry(op)
             case StepStarted():
-                self.told.append(("step_start", told(self.execution, op.key, op.kind) | {"attempt": op.attempt}))
+                self.told.append(
+                    ("step_start", told(self.execution, op.key, op.kind) | {"attempt": op.attempt, "at": op.at})
+                )
             case Logs():
                 yield "insert_log", [
                     {"execution": self.execution, "key": line.step_key, "attempt": line.attempt, "number": line.number,
