@@ -167,11 +167,12 @@ class RunPort(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a claim brings: the execution under its new lease, and every outcome the worker does not have."""
+    """What a claim brings: the execution under its new lease, and every outcome after `since`, which the worker has."""
 
     lease: Lease
     execution: Execution
     entries: tuple[Entry, ...]
+    since: int = 0
     pending: tuple[PendingWait, ...] = ()
     attempts: tuple[FailedAttempt, ...] = ()
 

@@ -170,13 +170,13 @@ class Client:
             )
             found = await access.read(lambda store: store.get(execution_id))
             if found is None:
-                waiting.close()
+                waiting.cancel()
                 raise UnknownExecution(f"there is no execution {execution_id}")
             if found.status in TERMINAL:
-                waiting.close()
+                waiting.cancel()
                 return self._result_of(found)
             if deadline is not None and _clock.monotonic() >= deadline:
-                waiting.close()
+                waiting.cancel()
                 raise ResultTimeout(
                     f"execution {found.number} of {found.workflow_id!r} is still {found.status.value} after {timeout:g} s",
                     hint=f"it goes on; see where it is: polos show {found.number}",

@@ -28,8 +28,8 @@ class Access(Protocol):
         """Calls with a store that only reads."""
         ...
 
-    async def changed(self, execution_id: str, timeout: float) -> None:
-        """Returns when the execution may have changed, or after `timeout` seconds."""
+    def changed(self, execution_id: str, timeout: float) -> asyncio.Future[None]:
+        """Watches from now on: done when the execution may have changed, or after `timeout` seconds. Cancel it when unused."""
         ...
 
     async def close(self) -> None: ...
@@ -53,19 +53,23 @@ class LoopAccess:
     async def read(self, call: Callable[[ReadStore], Coroutine[Any, Any, T]]) -> T:
         return await self._there(call(self._store))
 
-    async def changed(self, execution_id: str, timeout: float) -> None:
-        async def wait() -> None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_awaited(self._store.changed(execution_id)), timeout)
+    def changed(self, execution_id: str, timeout: float) -> asyncio.Future[None]:
+        if asyncio.get_running_loop() is self._loop:
+            return asyncio.ensure_future(_bounded(self._store.changed(execution_id), timeout))
 
-        await self._there(wait())
+        async def wait() -> None:
+            await _bounded(self._store.changed(execution_id), timeout)
+
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(wait(), self._loop))
 
     async def close(self) -> None:
         """Leaves the store to its engine."""
 
 
-async def _awaited(awaitable: Awaitable[None]) -> None:
-    await awaitable
+async def _bounded(changed: Awaitable[None], timeout: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await changed
 
 
 class FileAccess:
@@ -89,8 +93,8 @@ class FileAccess:
             self._readers[loop] = open_reader(self._url)
         return await call(self._readers[loop])
 
-    async def changed(self, execution_id: str, timeout: float) -> None:
-        await asyncio.sleep(min(timeout, 0.05))
+    def changed(self, execution_id: str, timeout: float) -> asyncio.Future[None]:
+        return asyncio.ensure_future(asyncio.sleep(min(timeout, 0.05)))
 
     async def close(self) -> None:
         reader = self._readers.pop(asyncio.get_running_loop(), None)

@@ -72,6 +72,13 @@ def input_mismatch(error: Exception) -> str:
     return _reason("stored_value_mismatch", f"the stored payload cannot be used: {error}", step=None)
 
 
+def engine_fault(error: BaseException) -> str:
+    """Returns the reason: the engine refused its own write. Nothing of the workflow's is at fault (S8.6)."""
+    return _reason(
+        "engine_fault", f"the engine could not record what the code did: {type(error).__name__}: {error}", step=None
+    )
+
+
 def unawaited(key: str, why: str) -> Failure:
     """Returns the failure of an execution that returned while a step was open (S2.6)."""
     return Failure(

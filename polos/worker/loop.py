@@ -10,8 +10,14 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from zlib import crc32
+
+if TYPE_CHECKING:
+    from polos.worker.request import Request
+
+if TYPE_CHECKING:
+    from polos.worker.request import Request
 
 T = TypeVar("T")
 
@@ -57,6 +63,7 @@ class OrderedTask(asyncio.Task[T]):
         run.task_count += 1
         self._order = run.seed + run.task_count
         self.context = context
+        self.run = run
         super().__init__(coro, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:
@@ -116,12 +123,13 @@ class Run:
         self.ready.clear()
         for task in self.tasks:
             if not task.done():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is meant to be dropped
                 coro = task.get_coro()
                 try:
                     task.context.run(coro.close)
                 except BaseException:  # whatever a `finally` raises: the process is gone for this code
                     pass
+                # Not Task.cancel: nothing is to run any more, the task is only to be over (for `asyncio.run`'s end).
+                asyncio.Future.cancel(task)
         self.tasks.clear()
 
     def append(self, handle: asyncio.Handle) -> None:
@@ -179,8 +187,8 @@ def route(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Handle]:
     def call_soon(callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
         run = run_of(context)
         if run is None:
-            if isinstance(getattr(callback, "__self__", None), OrderedTask):
-                return _dropped(callback, loop, context)
+            if _is_of_dropped(callback) or (args and _is_of_dropped(args[0])):
+                return _never(callback, loop, context)
             return own_call_soon(callback, *args, context=context)
         handle = asyncio.Handle(callback, args, loop, context)
         run.append(handle)
@@ -219,8 +227,14 @@ def route(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Handle]:
     return own_call_soon
 
 
-def _dropped(callback: Any, loop: asyncio.AbstractEventLoop, context: contextvars.Context | None) -> asyncio.Handle:
-    """Returns a handle that never runs: a step of a task whose coroutine was closed with its execution."""
+def _is_of_dropped(subject: Any) -> bool:
+    """Tells whether a callback (by its `__self__`) or its argument is a task that was dropped with its run."""
+    task = subject if isinstance(subject, OrderedTask) else getattr(subject, "__self__", None)
+    return isinstance(task, OrderedTask) and task.run.closed
+
+
+def _never(callback: Any, loop: asyncio.AbstractEventLoop, context: contextvars.Context | None) -> asyncio.Handle:
+    """Returns a handle that does not run: the code that it would wake is gone."""
     handle = asyncio.Handle(callback, (), loop, context)
     handle.cancel()
     return handle

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WAITS = frozenset({Kind.SLEEP, Kind.EVENT, Kind.SUSPEND, Kind.CHILD, Kind.TIMER})
 
 
+_NO_CONTEXT = contextvars.Context()
+
+
 class SessionClosed(GeneratorExit):
     """Raised by `ctx` calls in code that is being dropped (S1.10): the code ends as the process would."""
 
@@ -58,7 +61,7 @@ class Request:
         self.after = after
         self.call: AnyCall | None = None
         self.future: RequestFuture | None = None
-        self.context: contextvars.Context = contextvars.Context()
+        self.context: contextvars.Context = _NO_CONTEXT
         self.timer: RecordedTimer | None = None
         self.timer_due = 0
         self.host_timer: asyncio.TimerHandle | None = None
@@ -67,6 +70,11 @@ class Request:
         self.started = False
         self.cancelled = False
         self.body: Body | None = None
+
+    def forget(self) -> None:
+        """Lets go of what is needed no more once the outcome has reached the code: arguments, closures, contexts."""
+        self.call = self.future = self.body = None
+        self.context = _NO_CONTEXT
 
     @property
     def is_wait(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -35,9 +36,8 @@ from polos.core.ops import (
     Park,
     Record,
     Release,
-    StepStarted,
 )
-from polos.errors import DuplicateStepKey, EngineError, StepExecutionError, UsageError
+from polos.errors import DuplicateStepKey, EngineError, LeaseLost, StepExecutionError, StoreUnavailable, UsageError
 from polos.ports import AnyCall, Claim, RunCall, WorkerStore
 from polos.worker import divergence
 from polos.worker.bodies import Body
@@ -96,7 +96,7 @@ class Session:
         self.draining = False
         self._encode_output = encode_output
         self._main: asyncio.Task[Any] | None = None
-        self._open = 0  # requests without an outcome
+        self._open: dict[str, Request] = {}  # requests whose outcome has not reached the code
         self._bodies: set[Request] = set()
         self._timers = 0
         self._ops: list[Op] = []
@@ -110,7 +110,7 @@ class Session:
         self._has_lease.set()
         self._commit_number = 0
         self._created: dict[str, Any] = {}
-        self._lines: list[LogLine] = []
+        self._lines: deque[LogLine] = deque()  # bodies on threads add to it
         self._workflow_lines = 0
         self._stored_lines = claim.execution.log_lines
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -155,8 +155,7 @@ class Session:
 
     def _admit(self, key: str, kind: Kind, site: str) -> Request:
         request = Request(key, kind, site, self.delivery.after)
-        self.requests[key] = request
-        self._open += 1
+        self.requests[key] = self._open[key] = request
         found = self.delivery.request(key, kind)
         if found is None:
             self.held.append(request)
@@ -177,7 +176,7 @@ class Session:
         if request.cancelled or self.run.closed:
             return
         request.cancelled = True
-        self._open -= 1
+        self._open.pop(request.key, None)
         self.delivery.cancel(request.key)
         if request.host_timer is not None:
             request.host_timer.cancel()
@@ -191,7 +190,7 @@ class Session:
     # ── RunOwner: the loop asks ──────────────────────────────────────────────────────────────────────
 
     def has_open_requests(self) -> bool:
-        return self._open > 0
+        return bool(self._open)
 
     def deliver_next(self) -> bool:
         """Delivers the next outcome, or starts what is new, parks or ends. Called at rest only."""
@@ -242,7 +241,7 @@ class Session:
         request = self.requests.get(entry.key)
         if request is None:  # recorded by another pass under a key that this code has not asked for
             return True
-        self._open -= 1
+        self._open.pop(entry.key, None)
         self.run.turns = 0
         request.recorded = True
         if request.timer is not None:
@@ -259,6 +258,7 @@ class Session:
             delivered = Delivered(None, step_error(entry))
         crashpoints.reached("deliver")
         request.future.set_result(delivered)
+        request.forget()
         return True
 
     def _stalled(self, stalled: Stalled) -> None:
@@ -295,11 +295,7 @@ class Session:
         failed = self.failed_counts.get(call.key, 0)
         request.body = Body(self, request, call, failed, last.due_at if last else 0)
         self._bodies.add(request)
-        self.run.outside(self._begin, request)
-
-    def _begin(self, request: Request) -> None:
-        if request.body is not None and not request.cancelled and not self.run.closed:
-            request.body.start()
+        request.body.start()
 
     def _start_timer(self, request: Request) -> None:
         delay = max(0.0, (request.timer_due - self.clock.now()) / 1_000_000)
@@ -350,7 +346,10 @@ class Session:
                     number=number, stream=stream)
         )  # fmt: skip
         if len(self._lines) == 1:
-            self.loop.call_soon_threadsafe(self._flush_within, context=contextvars.Context())
+            try:
+                self.loop.call_soon_threadsafe(self._flush_within, context=contextvars.Context())
+            except RuntimeError:
+                return True  # a body that outlived its engine
         return True
 
     # ── commits ──────────────────────────────────────────────────────────────────────────────────────
@@ -388,15 +387,13 @@ class Session:
         self._lazy.clear()
         self._ops = []
         if self._lines:
-            ops.insert(
-                0,
-                Logs(lines=tuple(self._lines), workflow_lines=max(self._workflow_lines, self._stored_lines)),
-            )
-            self._lines.clear()
+            lines = tuple(self._lines.popleft() for _ in range(len(self._lines)))
+            ops.insert(0, Logs(lines=lines, workflow_lines=max(self._workflow_lines, self._stored_lines)))
         self._commit(ops)
 
     def _commit(self, ops: list[Op]) -> None:
         self._in_flight = True
+        self._fetch_wanted = False
         self._commit_number += 1
         future = self.store.commit(self.lease, self._commit_number, ops, self.delivery.seq)
         future.add_done_callback(self._answered)
@@ -416,8 +413,7 @@ class Session:
         if self.run.closed:
             return
         if error is not None:
-            self.drop()
-            self.host.session_over(self, error)
+            self._refused(error)
             return
         answer = future.result()
         if answer.outcomes:
@@ -447,6 +443,17 @@ class Session:
         self._fetch_wanted = False
         self.run.wake()
 
+    def _refused(self, error: BaseException) -> None:
+        """A commit was not applied: the lease is gone, the store is, or the engine made a mistake."""
+        if self.ending or isinstance(error, LeaseLost | StoreUnavailable):
+            self.drop()
+            self.host.session_over(self, error)
+            return
+        self.host.warn(self, f"stopped for a fault of the engine: {error}")
+        self._ops.clear()
+        self._lazy.clear()
+        self._close(Block(reason=divergence.engine_fault(error)))
+
     # ── parking ──────────────────────────────────────────────────────────────────────────────────────
 
     def _maybe_park(self) -> None:
@@ -461,7 +468,9 @@ class Session:
             or not self._open
         ):
             return
-        open_requests = [r for r in self.requests.values() if not r.cancelled and not r.recorded]
+        open_requests = list(self._open.values())
+        if any(r.recorded for r in open_requests):
+            return
         timers = [r for r in open_requests if r.timer is not None and not r.pending]
         if not all(r.pending for r in open_requests if r.timer is None) or not open_requests:
             return
@@ -500,9 +509,9 @@ class Session:
             if known is not None:
                 known.recorded = True
         now = self.clock.now()
-        for request in self.requests.values():
+        for request in self._open.values():
             body = request.body
-            if body is not None and body.resting and body.due_at <= now and not request.cancelled:
+            if body is not None and body.resting and body.due_at <= now:
                 request.pending = False
                 self._bodies.add(request)
         if self._ops or self._lazy or self._lines:
@@ -575,13 +584,10 @@ class Session:
             if request.body is not None:
                 request.body.stop()
         self._bodies.clear()
-        keep = (StepStarted,) if isinstance(op, Finish) else ()
-        if not isinstance(op, Release):  # outcomes of bodies that have ended are given back with the execution
-            self._ops = [waiting for waiting in self._ops if isinstance(waiting, (*keep, CloseWait))]
+        if isinstance(op, Release):  # outcomes of bodies that have ended are given back with the execution
+            self._write_timers([r for r in self._open.values() if r.timer and not (r.recorded or r.pending)])
         else:
-            self._write_timers(
-                [r for r in self.requests.values() if r.timer and not (r.cancelled or r.recorded or r.pending)]
-            )
+            self._ops.clear()  # what still ran records nothing (S2.6)
         self.write(op)
         self.ending = True
 

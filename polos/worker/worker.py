@@ -14,7 +14,7 @@ from polos.authoring.registry import Registry
 from polos.clock import Clock, Ids, Rng
 from polos.core.failure import record
 from polos.core.model import Outcome, WorkerInfo
-from polos.core.ops import Block, Finish
+from polos.core.ops import Block, CommitAnswer, Finish, Release
 from polos.errors import CorruptRecord, EngineError, InvalidInput, LeaseLost, StoredValueMismatch
 from polos.ports import Claim, ClaimRequest, WorkerStore
 from polos.worker import divergence
@@ -114,6 +114,10 @@ class LocalWorker:
         if hot is not None:
             self._running[number] = hot
             hot.reclaim(claim)
+            return
+        if claim.since:
+            # It was dropped from memory while the claim was under way, which brings only the newest outcomes.
+            self.store.commit(claim.lease, 1, [Release()], claim.execution.seq).add_done_callback(_retrieved)
             return
         stale = self._running.pop(number, None)
         if stale is not None:
@@ -220,6 +224,11 @@ class LocalWorker:
             await self.store.goodbye(self.id)
         except EngineError as error:
             log.warning("no goodbye: %s", error)
+
+
+def _retrieved(done: asyncio.Future[CommitAnswer]) -> None:
+    if not done.cancelled():
+        done.exception()  # a store that is gone is told by whatever else is under way
 
 
 class _Held(dict[int, int]):

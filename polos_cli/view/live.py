@@ -58,11 +58,11 @@ class LiveView:
             await self._read(client, topic)
             self._show()
             if now.status in TERMINAL or now.status is Status.BLOCKED:
-                waiting.close()
+                waiting.cancel()
                 self._finish(now)
                 return now
             if deadline is not None and clock.monotonic() > deadline:
-                waiting.close()
+                waiting.cancel()
                 self._finish(now)
                 return now
             await self._ask(client)

@@ -37,7 +37,7 @@ SHAPES = (
 def build(seed: int) -> Block:
     """Returns the program of this seed."""
     dice = Dice(seed)
-    return _sequence(dice, "p", 3, dice.randint(2, 3))
+    return _sequence(dice, "p", 4, dice.randint(2, 3))
 
 
 def _sequence(dice: Dice, at: str, depth: int, most: int) -> Block:

@@ -56,12 +56,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def settle(self) -> None:
         """Cancels what is left over and closes."""
-        left = [task for task in asyncio.all_tasks(self) if not task.done()]
-        for task in left:
-            task.cancel()
-        if left:
-            self.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self.close()
+        try:
+            left = asyncio.all_tasks(self)
+            for task in left:
+                task.cancel()
+            if left:
+                self.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        finally:
+            self.close()
 
 
 class VirtualClock:

@@ -239,6 +239,13 @@ class Commit:
         self.told.clear()
         rows = yield "claimed_rows", {"numbers": orjson.dumps([self.execution]).decode()}
         root_id, root_workflow_id = rows[0][16], rows[0][17]
+        refused = yield from self._conflict(op)
+        if refused is not None:
+            kind = Kind.CHILD if op.waits else Kind.INVOKE
+            yield from self._enter(op.key, kind, Outcome.FAILED, op.after, op.site, op.started_at, failure=refused,
+                                   seq=(yield from self._extra_seq()) if op.waits else None)  # fmt: skip
+            self.told.append(("step_failed", told(self.execution, op.key, kind) | {"error_type": refused.type_name}))
+            return
         started = []
         for index, child in enumerate(op.children):
             parent = executions.Parent(
@@ -264,18 +271,38 @@ class Commit:
         elif any(not s.created for s in started):
             yield from self._await_known(op, started)
 
+    def _conflict(self, op: StartChildren) -> Tx[Failure | None]:
+        """Looks at idempotency keys before anything is written: a refused child is its step's failure."""
+        for child in op.children:
+            if child.idempotency_key is None:
+                continue
+            rows = yield "find_idempotent", {
+                "workflow_id": child.workflow_id, "idempotency_key": child.idempotency_key
+            }  # fmt: skip
+            if not rows:
+                continue
+            if (rows[0][2], rows[0][3]) != (child.input.text, child.input.shape):
+                return Failure(type_name="IdempotencyConflict", message=executions.conflict(child, rows[0]))
+            if op.waits and op.batch:
+                return Failure(
+                    type_name="UsageError",
+                    message=f"the idempotency key {child.idempotency_key!r} names an execution that exists already; "
+                    "start it with ctx.step.invoke and await it with ctx.step.result",
+                )
+        return None
+
+    def _extra_seq(self) -> Tx[int]:
+        """Takes one more `seq` than were counted when the commit began."""
+        rows = yield "take_seq", {"execution": self.execution, "asleep": Status.WAITING, "awake": None, "now": self.now}
+        self.elsewhere = True
+        return int(rows[0][0])
+
     def _await_known(self, op: StartChildren, started: Sequence[Any]) -> Tx[None]:
         """An idempotency key gave back an earlier execution: it may be over already."""
-        if not op.batch:
-            rows = yield "execution_by_id", {"id": started[0].id}
-            if is_ended(rows[0][1]):
-                outcome, value, failure = yield from end_of(started[0].id)
-                yield from self._complete(op.key, outcome=outcome, value=value, failure=failure)
-            return
-        raise UsageError(
-            "an idempotency key in batch_invoke_and_wait named an execution that exists already",
-            hint="invoke it on its own with ctx.step.invoke and await it with ctx.step.result",
-        )
+        rows = yield "execution_by_id", {"id": started[0].id}
+        if is_ended(rows[0][1]):
+            outcome, value, failure = yield from end_of(started[0].id)
+            yield from self._complete(op.key, outcome=outcome, value=value, failure=failure)
 
     def _publish(self, op: Publish) -> Tx[None]:
         if op.topic is None:
@@ -335,7 +362,7 @@ class Commit:
 
     def _park(self, op: Park) -> Tx[None]:
         """Ends the lease, unless a key has completed or an outcome has come that the session does not know."""
-        pending = (yield "count_waits", {"execution": self.execution})[0][0]
+        pending = (yield "count_waits", {"execution": self.execution, "keys": orjson.dumps(op.on).decode()})[0][0]
         seq = (yield "lease_state", {"execution": self.execution})[0][3]
         if pending != len(op.on) or seq != self.since or self.elsewhere:
             self.elsewhere = True

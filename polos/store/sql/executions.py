@@ -63,8 +63,7 @@ def start_one(new: NewExecution, now: int, parent: Parent | None = None) -> Tx[S
             number, id_, value, shape, root_id, root_workflow_id = rows[0]
             if (value, shape) != (new.input.text, new.input.shape):
                 raise IdempotencyConflict(
-                    f"the idempotency key {new.idempotency_key!r} of {new.workflow_id!r} was used with another payload, "
-                    f"by execution {number} ({short_end(id_)})",
+                    conflict(new, rows[0]),
                     hint=f"use another key, or see that execution: polos show {number}",
                 )
             return Started(
@@ -105,6 +104,14 @@ def start_one(new: NewExecution, now: int, parent: Parent | None = None) -> Tx[S
     )  # fmt: skip
 
 
+def conflict(new: NewExecution, known: Row) -> str:
+    """Returns the words for an idempotency key that was used with another payload; `known` is that execution's row."""
+    return (
+        f"the idempotency key {new.idempotency_key!r} of {new.workflow_id!r} was used with another payload, "
+        f"by execution {known[0]} ({short_end(known[1])})"
+    )
+
+
 def start(executions: Sequence[NewExecution], now: int) -> Tx[list[Started]]:
     """Starts all or none (S9.1)."""
     started = []
@@ -128,13 +135,14 @@ def claim(request: ClaimRequest, now: int) -> Tx[list[Claim]]:
     claims: list[tuple[tuple[int, int], Claim]] = []
     for row in found:
         execution = _claimed(row)
+        is_held = execution.number in request.held
         since = request.held.get(execution.number, 0)
         entries = (yield from entries_after(execution.number, since)) if execution.seq > since else []
         pending: Any = ()
         attempts: Any = ()
         if execution.epoch > 1:
             attempts = yield from attempts_of(execution.number)
-            if execution.number not in request.held:
+            if not is_held:
                 pending = yield from waits_of(execution.number)
         lease = Lease(execution=execution.number, epoch=execution.epoch, worker_id=request.worker_id)
         order = (execution.available_at, execution.number)
@@ -145,6 +153,7 @@ def claim(request: ClaimRequest, now: int) -> Tx[list[Claim]]:
                     lease=lease,
                     execution=execution,
                     entries=tuple(entries),
+                    since=since,
                     pending=tuple(pending),
                     attempts=tuple(attempts),
                 ),
@@ -238,10 +247,11 @@ def fire_due(now: int, limit: int = 500) -> Tx[int | None]:
     deadline = (yield "next_deadline", {})[0][0]
     available = (yield "next_available", {"now": now})[0][0]
     offered = (yield "next_offer", {})[0][0]
-    instants = [at for at in (deadline, available, offered + OFFERED_FOR if offered else None) if at is not None]
-    if available is not None or offered is not None:
-        yield Queued()
-    return min(instants, default=None)
+    instants = [deadline, available]
+    if offered is not None and offered + OFFERED_FOR > now:
+        instants.append(offered + OFFERED_FOR)
+    yield Queued()
+    return min((at for at in instants if at is not None), default=None)
 
 
 def resume(execution_id: str, key: str, data: Stored, answer_id: str, now: int) -> Tx[None]:

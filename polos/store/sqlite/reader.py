@@ -37,8 +37,8 @@ class SqliteReader:
         connection = self._connection or await self._open()
         for pause in (0.01, 0.05, 0.2, 0.5, 1.0, _BUSY_FOR):
             try:
-                async with connection.execute(sql, params) as cursor:
-                    return list(await cursor.fetchall())
+                # One job on its thread: a half-read statement would hold every other query at its old snapshot.
+                return list(await connection.execute_fetchall(sql, params))
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) and "busy" not in str(error):
                     raise StoreUnavailable(f"{self._path} cannot be read: {error}") from error

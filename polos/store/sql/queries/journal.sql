@@ -21,7 +21,7 @@ ON CONFLICT (execution, key) DO NOTHING
 SELECT key, kind, after, channel, deadline, request, site, started_at FROM wait WHERE execution = :execution ORDER BY position
 
 -- name: count_waits
-SELECT COUNT(*) FROM wait WHERE execution = :execution
+SELECT COUNT(*) FROM wait WHERE execution = :execution AND key IN (SELECT value FROM json_each(:keys))
 
 -- name: delete_wait
 DELETE FROM wait WHERE execution = :execution AND key = :key
