@@ -46,7 +46,8 @@ def report(error: PolosError, as_json: bool = False) -> int:
     else:
         longest = max((len(path) for path, _ in fields), default=0)
         why = [f"{path:<{longest}}  {message}".strip() for path, message in fields]
-        stderr.error(error.code, error.message, why, _lines(error.hint))
+        message = error.message.partition("\n")[0] if fields else error.message
+        stderr.error(error.code, message, why, _lines(error.hint))
     return code
 
 

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
-from zlib import crc32
 
-import orjson
-
-from polos.authoring import typed
+from polos.authoring import decoding, typed
+from polos.authoring.checks import (
+    call_site,
+    check_callable,
+    checked_key,
+    refuse_option_names,
+    timeout_span,
+    uuid_from,
+)
 from polos.authoring.children import ExecutionRef, child_spec, execution_id_of
+from polos.authoring.digest import arguments_digest
 from polos.authoring.payload import (
     BatchStepResult,
     BatchWorkflowInput,
     EventPayload,
-    event_payload,
     microseconds,
 )
 from polos.authoring.workflow import Workflow
 from polos.core import codec
-from polos.core.durations import SECOND, to_microseconds
-from polos.core.model import Kind, Stored
+from polos.core.durations import to_microseconds
+from polos.core.model import Kind
 from polos.core.retry import RetryPolicy
 from polos.errors import UsageError
 from polos.ports import (
@@ -43,8 +45,6 @@ from polos.ports import (
 )
 
 T = TypeVar("T")
-KEY_LIMIT = 512
-_OPTIONS = frozenset({"key", "fn", "max_retries", "base_delay", "max_delay", "timeout"})
 
 
 class Steps:
@@ -59,18 +59,39 @@ class Steps:
 
     @overload
     def run(
-        self, key: str, fn: Callable[..., Awaitable[T]], *args: Any, max_retries: int = 2, base_delay: float = 1.0,
-        max_delay: float = 10.0, timeout: float | None = None, **kwargs: Any,
-    ) -> Coroutine[Any, Any, T]: ...  # fmt: skip
+        self,
+        key: str,
+        fn: Callable[..., Awaitable[T]],
+        *args: Any,
+        max_retries: int = 2,
+        base_delay: float = 1.0,
+        max_delay: float = 10.0,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, T]: ...
     @overload
     def run(
-        self, key: str, fn: Callable[..., T], *args: Any, max_retries: int = 2, base_delay: float = 1.0,
-        max_delay: float = 10.0, timeout: float | None = None, **kwargs: Any,
-    ) -> Coroutine[Any, Any, T]: ...  # fmt: skip
+        self,
+        key: str,
+        fn: Callable[..., T],
+        *args: Any,
+        max_retries: int = 2,
+        base_delay: float = 1.0,
+        max_delay: float = 10.0,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, T]: ...
     def run(
-        self, key: str, fn: Callable[..., Any], *args: Any, max_retries: int = 2, base_delay: float = 1.0,
-        max_delay: float = 10.0, timeout: float | None = None, **kwargs: Any,
-    ) -> Coroutine[Any, Any, Any]:  # fmt: skip
+        self,
+        key: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        max_retries: int = 2,
+        base_delay: float = 1.0,
+        max_delay: float = 10.0,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, Any]:
         """Runs `fn` and records its outcome; with a recorded outcome, runs nothing and returns that.
 
         Args:
@@ -85,13 +106,13 @@ class Steps:
             StepExecutionError: the attempts ran out.
             UsageError: the call is wrong.
         """
-        _check_callable(key, fn)
+        check_callable(key, fn)
         if isinstance(fn, Workflow):
             raise UsageError(
                 f"step {key!r} was given a workflow",
                 hint=f"ctx.step.invoke_and_wait({key!r}, {fn.__name__}, payload)",
             )
-        _refuse_option_names(fn, key)
+        refuse_option_names(fn, key)
         try:
             policy = RetryPolicy(max_retries=max_retries, base_delay=base_delay, max_delay=max_delay)
             if timeout is not None and not timeout > 0:
@@ -100,17 +121,27 @@ class Steps:
             raise UsageError(f"step {key!r}: {error}") from None
         annotation = typed.return_annotation(fn)
         call = RunCall(
-            key=_key(key), kind=Kind.RUN, site=_site(), decode=lambda stored: typed.decode(stored, annotation), fn=fn,
-            args=args, kwargs=kwargs, policy=policy, timeout=timeout,
-            encode=lambda value: typed.encode(value, annotation), arguments=_digest(args, kwargs),
-        )  # fmt: skip
+            key=checked_key(key),
+            kind=Kind.RUN,
+            site=call_site(),
+            decode=lambda stored: typed.decode(stored, annotation),
+            fn=fn,
+            args=args,
+            kwargs=kwargs,
+            policy=policy,
+            timeout=timeout,
+            encode=lambda value: typed.encode(value, annotation),
+            arguments=arguments_digest(args, kwargs),
+        )
         return self._call(call)
 
     # ── values ───────────────────────────────────────────────────────────────────────────────────────
 
     def uuid(self, key: str) -> Coroutine[Any, Any, str]:
         """Returns a new UUID, the same on every replay."""
-        return self._value(key, lambda clock, ids, rng: _uuid(rng.random(), rng.random(), rng.random(), rng.random()))
+        return self._value(
+            key, lambda clock, ids, rng: uuid_from(rng.random(), rng.random(), rng.random(), rng.random())
+        )
 
     def now(self, key: str) -> Coroutine[Any, Any, int]:
         """Returns milliseconds since the epoch, the same on every replay."""
@@ -121,7 +152,9 @@ class Steps:
         return self._value(key, lambda clock, ids, rng: rng.random())
 
     def _value(self, key: str, make: Callable[[Any, Any, Any], Any]) -> Coroutine[Any, Any, Any]:
-        return self._call(ValueCall(key=_key(key), kind=Kind.VALUE, site=_site(3), decode=codec.decode, make=make))
+        return self._call(
+            ValueCall(key=checked_key(key), kind=Kind.VALUE, site=call_site(3), decode=codec.decode, make=make)
+        )
 
     @contextlib.contextmanager
     def trace(self, name: str, attributes: dict[str, Any] | None = None) -> Iterator[None]:
@@ -144,19 +177,27 @@ class Steps:
             span = to_microseconds(seconds, minutes, hours, days, weeks)
         except (ValueError, TypeError) as error:
             raise UsageError(f"wait {key!r}: {error}") from None
-        return self._call(SleepCall(key=_key(key), kind=Kind.SLEEP, site=_site(), decode=codec.decode, span=span))
+        return self._call(
+            SleepCall(key=checked_key(key), kind=Kind.SLEEP, site=call_site(), decode=codec.decode, span=span)
+        )
 
     def wait_until(self, key: str, moment: datetime) -> Coroutine[Any, Any, None]:
         """Waits durably until an instant (naive: UTC); past due, it goes on at once."""
         if not isinstance(moment, datetime):
             raise UsageError(f"wait {key!r}: a datetime is needed, not {type(moment).__name__}")
         until = microseconds(moment)
-        return self._call(SleepCall(key=_key(key), kind=Kind.SLEEP, site=_site(), decode=codec.decode, until=until))
+        return self._call(
+            SleepCall(key=checked_key(key), kind=Kind.SLEEP, site=call_site(), decode=codec.decode, until=until)
+        )
 
     def wait_for_event(
-        self, key: str, topic: str, timeout: float | None = None, match: dict[str, Any] | None = None,
+        self,
+        key: str,
+        topic: str,
+        timeout: float | None = None,
+        match: dict[str, Any] | None = None,
         since: Literal["start", "now"] = "start",
-    ) -> Coroutine[Any, Any, EventPayload]:  # fmt: skip
+    ) -> Coroutine[Any, Any, EventPayload]:
         """Waits for the lowest unseen event on `topic` (S4.2).
 
         Args:
@@ -177,9 +218,17 @@ class Steps:
                 raise UsageError(f"wait {key!r}: match is a dict of top-level keys, not {type(match).__name__}")
             wanted = codec.encode(match).text
         return self._call(
-            EventCall(key=_key(key), kind=Kind.EVENT, site=_site(), decode=_decode_event, topic=topic,
-                      timeout=_span(key, timeout), match=wanted, since=since)
-        )  # fmt: skip
+            EventCall(
+                key=checked_key(key),
+                kind=Kind.EVENT,
+                site=call_site(),
+                decode=decoding.event,
+                topic=topic,
+                timeout=timeout_span(key, timeout),
+                match=wanted,
+                since=since,
+            )
+        )
 
     def suspend(self, key: str, data: Any = None, timeout: float | None = None) -> Coroutine[Any, Any, EventPayload]:
         """Asks a person (or a program) and waits for the answer; `timeout` in seconds.
@@ -188,16 +237,29 @@ class Steps:
             StepTimeoutError: no answer came in time.
         """
         return self._call(
-            SuspendCall(key=_key(key), kind=Kind.SUSPEND, site=_site(), decode=_decode_event, data=codec.encode(data),
-                        timeout=_span(key, timeout))
-        )  # fmt: skip
+            SuspendCall(
+                key=checked_key(key),
+                kind=Kind.SUSPEND,
+                site=call_site(),
+                decode=decoding.event,
+                data=codec.encode(data),
+                timeout=timeout_span(key, timeout),
+            )
+        )
 
     def resume(self, key: str, execution: ExecutionRef, step_key: str, data: Any = None) -> Coroutine[Any, Any, None]:
         """Answers the suspend of another execution. A second answer fails with ``AlreadyResumed``."""
         return self._call(
-            AnswerCall(key=_key(key), kind=Kind.RESUME, site=_site(), decode=codec.decode,
-                       execution_id=execution_id_of(execution), step_key=step_key, data=codec.encode(data))
-        )  # fmt: skip
+            AnswerCall(
+                key=checked_key(key),
+                kind=Kind.RESUME,
+                site=call_site(),
+                decode=codec.decode,
+                execution_id=execution_id_of(execution),
+                step_key=step_key,
+                data=codec.encode(data),
+            )
+        )
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,9 +279,16 @@ class Steps:
 
     def _publish(self, key: str, topic: str | None, data: Any, event_type: str | None) -> Coroutine[Any, Any, None]:
         return self._call(
-            PublishCall(key=_key(key), kind=Kind.PUBLISH, site=_site(3), decode=_nothing, topic=topic, type=event_type,
-                        data=codec.encode(data))
-        )  # fmt: skip
+            PublishCall(
+                key=checked_key(key),
+                kind=Kind.PUBLISH,
+                site=call_site(3),
+                decode=decoding.nothing,
+                topic=topic,
+                type=event_type,
+                data=codec.encode(data),
+            )
+        )
 
     # ── children ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -229,9 +298,16 @@ class Steps:
         """Starts a child and returns its `ExecutionHandle`; await it with `result`."""
         specs = (child_spec(workflow, payload, **options),)
         return self._call(
-            ChildrenCall(key=_key(key), kind=Kind.INVOKE, site=_site(), decode=_decode_handle, children=specs, waits=False,
-                         batch=False)
-        )  # fmt: skip
+            ChildrenCall(
+                key=checked_key(key),
+                kind=Kind.INVOKE,
+                site=call_site(),
+                decode=decoding.handle,
+                children=specs,
+                waits=False,
+                batch=False,
+            )
+        )
 
     def invoke_and_wait(
         self, key: str, workflow: Workflow | str, payload: Any = None, **options: Any
@@ -245,9 +321,9 @@ class Steps:
         decode = workflow.decode_result if isinstance(workflow, Workflow) else codec.decode
         return self._call(
             ChildrenCall(
-                key=_key(key),
+                key=checked_key(key),
                 kind=Kind.CHILD,
-                site=_site(),
+                site=call_site(),
                 decode=decode,
                 children=specs,
                 waits=True,
@@ -258,25 +334,44 @@ class Steps:
     def batch_invoke(self, key: str, inputs: Sequence[BatchWorkflowInput]) -> Coroutine[Any, Any, list[Any]]:
         """Starts many children at once and returns their handles, in order."""
         return self._call(
-            ChildrenCall(key=_key(key), kind=Kind.INVOKE, site=_site(), decode=_decode_handles, children=_specs(inputs),
-                         waits=False, batch=True)
-        )  # fmt: skip
+            ChildrenCall(
+                key=checked_key(key),
+                kind=Kind.INVOKE,
+                site=call_site(),
+                decode=decoding.handles,
+                children=_specs(inputs),
+                waits=False,
+                batch=True,
+            )
+        )
 
     def batch_invoke_and_wait(
         self, key: str, inputs: Sequence[BatchWorkflowInput]
     ) -> Coroutine[Any, Any, list[BatchStepResult]]:
         """Starts many children, waits for all, and returns how each ended, in order; raises for none of them."""
         return self._call(
-            ChildrenCall(key=_key(key), kind=Kind.CHILD, site=_site(), decode=_decode_batch, children=_specs(inputs),
-                         waits=True, batch=True)
-        )  # fmt: skip
+            ChildrenCall(
+                key=checked_key(key),
+                kind=Kind.CHILD,
+                site=call_site(),
+                decode=decoding.batch_results,
+                children=_specs(inputs),
+                waits=True,
+                batch=True,
+            )
+        )
 
     def result(self, key: str, handle: ExecutionRef) -> Coroutine[Any, Any, Any]:
         """Waits for the end of an execution started with `invoke`, and returns its result."""
         return self._call(
-            ResultCall(key=_key(key), kind=Kind.CHILD, site=_site(), decode=_decode_result_of(handle),
-                       execution_id=execution_id_of(handle))
-        )  # fmt: skip
+            ResultCall(
+                key=checked_key(key),
+                kind=Kind.CHILD,
+                site=call_site(),
+                decode=decoding.result_of(handle),
+                execution_id=execution_id_of(handle),
+            )
+        )
 
     # ── the call ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -292,134 +387,18 @@ class Steps:
         return delivered.value
 
 
-def _key(key: str) -> str:
-    if not isinstance(key, str) or not key:
-        raise UsageError(f"a step's key is non-empty text, not {key!r}")
-    if len(key) > KEY_LIMIT:
-        raise UsageError(f"a step's key has at most {KEY_LIMIT} characters; this one has {len(key)}: {key[:60]!r}…")
-    if key.startswith("polos:"):
-        raise UsageError(f"keys that start with 'polos:' are polos's own ({key!r})")
-    return key
-
-
-_sites: dict[str, str] = {}
-
-
-def _site(depth: int = 2) -> str:
-    """Returns ``file:line`` of the caller's caller; files under the working folder by their relative name."""
-    frame = sys._getframe(depth)
-    name = frame.f_code.co_filename
-    short = _sites.get(name)
-    if short is None:
-        try:
-            short = str(Path(name).resolve().relative_to(Path.cwd()))
-        except (ValueError, OSError):
-            short = "/".join(Path(name).parts[-2:])
-        _sites[name] = short
-    return f"{short}:{frame.f_lineno}"
-
-
-def _digest(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Returns a digest of a step's arguments, to be compared, never decoded (S1.8)."""
-    try:
-        data = orjson.dumps([args, kwargs] if kwargs else args, default=_named, option=orjson.OPT_NON_STR_KEYS)
-    except (TypeError, ValueError, RecursionError):
-        return ""
-    return f"{crc32(data):08x}"
-
-
-def _named(value: Any) -> Any:
-    dump = getattr(value, "__pydantic_serializer__", None)
-    if dump is not None and not isinstance(value, type):
-        try:
-            return dump.to_python(value, mode="json")
-        except Exception:  # a model that cannot be dumped is told by its type alone
-            return type(value).__qualname__
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(repr, value))
-    return getattr(value, "__qualname__", None) or type(value).__qualname__
-
-
-def _check_callable(key: str, fn: object) -> None:
-    if callable(fn):
-        return
-    what = "a coroutine" if inspect.iscoroutine(fn) else type(fn).__name__
-    if inspect.iscoroutine(fn):
-        fn.close()
-    raise UsageError(
-        f"step {key!r} was given {what}, not a function",
-        hint=f"ctx.step.run({key!r}, fn, arg): pass fn without calling it",
-    )
-
-
-def _refuse_option_names(fn: Callable[..., Any], key: str) -> None:
-    code = getattr(typed.unwrap(fn), "__code__", None)
-    if code is None or hasattr(fn, "func"):
-        return
-    clash = _OPTIONS.intersection(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - {
-        "key",
-        "fn",
-    }
-    if clash:
-        name = sorted(clash)[0]
-        raise UsageError(
-            f"step {key!r}: the function has a parameter {name!r}, which is an option of ctx.step.run",
-            hint=f"bind it first: functools.partial({getattr(fn, '__name__', 'fn')}, {name}=...)",
-        )
-
-
-def _uuid(*dice: float) -> str:
-    import uuid
-
-    number = 0
-    for die in dice:
-        number = (number << 32) | int(die * 2**32)
-    return str(uuid.UUID(int=number, version=4))
-
-
-def _span(key: str, timeout: float | None) -> int | None:
-    if timeout is None:
-        return None
-    if not timeout > 0:
-        raise UsageError(f"wait {key!r}: a timeout is seconds above 0, not {timeout!r}")
-    return max(1, round(timeout * SECOND))
-
-
-def _nothing(stored: Stored) -> None:
-    return None
-
-
-def _decode_event(stored: Stored) -> EventPayload:
-    return event_payload(codec.decode(stored))
-
-
-def _decode_handle(stored: Stored) -> Any:
-    from polos.authoring.children import handle_from
-
-    return handle_from(codec.plain(stored))
-
-
-def _decode_handles(stored: Stored) -> list[Any]:
-    from polos.authoring.children import handle_from
-
-    return [handle_from(fields) for fields in codec.plain(stored)]
-
-
-def _decode_batch(stored: Stored) -> list[BatchStepResult]:
-    return [BatchStepResult(f["workflow_id"], f["success"], f["result"], f["error"]) for f in codec.decode(stored)]
-
-
-def _decode_result_of(handle: ExecutionRef) -> Callable[[Stored], Any]:
-    from polos.authoring.registry import REGISTRY
-
-    known = REGISTRY.get(getattr(handle, "workflow_id", "") or "")
-    return known.decode_result if known is not None else codec.decode
-
-
 def _specs(inputs: Sequence[BatchWorkflowInput]) -> tuple[Any, ...]:
     return tuple(
-        child_spec(i.id, i.payload, initial_state=i.initial_state, queue=i.queue, concurrency_key=i.concurrency_key,
-                   run_timeout_seconds=i.run_timeout_seconds, session_id=i.session_id, user_id=i.user_id,
-                   idempotency_key=i.idempotency_key)
+        child_spec(
+            i.id,
+            i.payload,
+            initial_state=i.initial_state,
+            queue=i.queue,
+            concurrency_key=i.concurrency_key,
+            run_timeout_seconds=i.run_timeout_seconds,
+            session_id=i.session_id,
+            user_id=i.user_id,
+            idempotency_key=i.idempotency_key,
+        )
         for i in inputs
-    )  # fmt: skip
+    )

@@ -217,6 +217,8 @@ def validate_input(value: Any, annotation: Any, workflow_id: str) -> Any:
     try:
         return validator.validate_python(value)
     except ValidationError as first:
+        if value is None:  # left out: what is missing is said field by field, and defaults may do
+            return validate_input({}, annotation, workflow_id)
         try:  # what came over JSON has no tuples, dates or bytes yet
             return validator.validate_json(orjson.dumps(value))
         except (ValidationError, TypeError):

@@ -52,6 +52,9 @@ class Client:
     def _known(self, workflow_id: str) -> Workflow | None:
         return REGISTRY.get(workflow_id)
 
+    def _check_engine(self) -> None:
+        """Raises what ended this client's own engine, if it has one and it has ended."""
+
     # ── starting ─────────────────────────────────────────────────────────────────────────────────────
 
     async def invoke(
@@ -124,6 +127,7 @@ class Client:
         Raises:
             UnknownExecution: none answers to that, or more than one.
         """
+        self._check_engine()
         reference = str(execution) if isinstance(execution, int) else execution_id_of(execution)
         found = await self._access().read(lambda store: store.find(reference))
         if len(found) == 1:
@@ -165,6 +169,7 @@ class Client:
         execution_id = execution.id if isinstance(execution, ExecutionHandle) else (await self.get(execution)).id
         deadline = None if timeout is None else _clock.monotonic() + timeout
         while True:
+            self._check_engine()
             waiting = access.changed(
                 execution_id, 1.0 if deadline is None else max(0.001, min(1.0, deadline - _clock.monotonic()))
             )

@@ -114,7 +114,7 @@ def _refuse(value: Any, path: str, why: str = "") -> UnserializableValue:
     name = type(value).__qualname__
     where = path or "the value itself"
     return UnserializableValue(
-        f"{where} is {why or 'a ' + name}, which cannot be stored",
+        f"{where} is {why or 'of type ' + name}, which cannot be stored",
         hint="return JSON types, pydantic models, dataclasses, enums, dates, Decimal, UUID, bytes, Path, "
         "tuples, sets, and lists and dicts of these",
         path=path,

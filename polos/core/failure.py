@@ -17,6 +17,7 @@ from polos.errors import (
     StepExecutionError,
     StepTimeoutError,
     UnserializableResult,
+    WorkflowError,
 )
 
 MESSAGE_LIMIT = 16_384
@@ -26,8 +27,12 @@ TRACEBACK_LIMIT = 65_536
 def describe(error: BaseException) -> str:
     """Returns the error's message, whatever its `__str__` does."""
     try:
-        text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
-        text = str(text)
+        if isinstance(error, WorkflowError) and not isinstance(error, RecordedError):
+            text = str(
+                getattr(error, "message", None) or error.args
+            )  # without the hint: that is for whoever runs into it now
+        else:
+            text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     except Exception as broken:  # a user's __str__ may raise anything; the failure must be recorded all the same
         text = f"<the message could not be read: {type(broken).__name__}>"
     text = text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
@@ -57,9 +62,10 @@ def _format(error: BaseException, is_ours: Callable[[str], bool]) -> str:
         seen.add(id(link))
         frames = "".join(_user_frames(link.__traceback__, is_ours).format())
         head = "Traceback (most recent call last):\n" + frames if frames else ""
-        parts.append(f"{head}{type(link).__name__}: {describe(link)}")
-        if isinstance(link, RecordedError):
-            parts[-1] = link.traceback_text or parts[-1]
+        if not isinstance(link, RecordedError):
+            parts.append(f"{head}{type(link).__name__}: {describe(link)}")
+        elif link.traceback_text:
+            parts.append(link.traceback_text)
         if link.__cause__ is not None:
             link = link.__cause__
         elif link.__suppress_context__:

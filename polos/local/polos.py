@@ -65,6 +65,11 @@ class Polos(Client):
     def _known(self, workflow_id: str) -> Workflow | None:
         return self._registry.get(workflow_id)
 
+    def _check_engine(self) -> None:
+        fault = self._host.fault if self._host is not None else None
+        if fault is not None and fault.done() and not fault.cancelled():
+            raise fault.result()
+
     @property
     def host(self) -> Host:
         """The engine; only while running."""

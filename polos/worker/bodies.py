@@ -161,9 +161,9 @@ class Body:
         try:
             return None, call.encode(result)
         except UnserializableValue as error:
-            return Failure(type_name="UnserializableResult", message=str(error), non_retryable=True), None
+            return Failure(type_name="UnserializableResult", message=error.message, non_retryable=True), None
         except PayloadTooLarge as error:
-            return Failure(type_name="PayloadTooLarge", message=str(error), non_retryable=True), None
+            return Failure(type_name="PayloadTooLarge", message=error.message, non_retryable=True), None
 
     async def _invoke(self) -> Any:
         call, loop = self._call, self._owner.loop

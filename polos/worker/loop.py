@@ -16,9 +16,6 @@ from zlib import crc32
 if TYPE_CHECKING:
     from polos.worker.request import Request
 
-if TYPE_CHECKING:
-    from polos.worker.request import Request
-
 T = TypeVar("T")
 
 SPIN_LIMIT = 2_000

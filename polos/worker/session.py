@@ -555,7 +555,7 @@ class Session:
             try:
                 value = self._encode_output(main.result())
             except UsageError as refused:
-                failure = Failure(type_name="UnserializableResult", message=f"the workflow's result: {refused}")
+                failure = Failure(type_name="UnserializableResult", message=f"the workflow's result: {refused.message}")
                 self._finish_failed(failure, None)
                 return
             self._close(Finish(outcome=Outcome.COMPLETED, value=value))

@@ -30,9 +30,9 @@ from polos.core.ops import (
     StepStarted,
 )
 from polos.core.status import Change, Status, after
-from polos.core.waits import children_channel, execution_channel
 from polos.errors import LeaseLost, UsageError
 from polos.store.sql import executions
+from polos.store.sql.children import start_children
 from polos.store.sql.completion import complete, end_of, ended, is_ended
 from polos.store.sql.events import append, check_topic, event_value, publish_one, unseen
 from polos.store.sql.lifecycle import lifecycle, told
@@ -106,7 +106,7 @@ class Commit:
             case Await():
                 yield from self._await(op)
             case StartChildren():
-                yield from self._start_children(op)
+                yield from start_children(self, op)
             case Publish():
                 yield from self._publish(op)
             case Answer():
@@ -137,7 +137,7 @@ class Commit:
             case _:
                 assert_never(op)
 
-    def _enter(
+    def enter(
         self, key: str, kind: Kind, outcome: Outcome, after_: int, site: str, started_at: int,
         *, value: Stored | None = None, failure: Failure | None = None, attempt: int = 1, request: str | None = None,
         arguments: str | None = None, event: int | None = None, seq: int | None = None, ended_at: int | None = None,
@@ -161,7 +161,7 @@ class Commit:
         self.written.append(entry)
 
     def _record(self, op: Record) -> Tx[None]:
-        yield from self._enter(
+        yield from self.enter(
             op.key, op.kind, op.outcome, op.after, op.site, op.started_at, value=op.value, failure=op.failure,
             attempt=op.attempt, request=op.request, arguments=op.arguments, ended_at=op.ended_at,
         )  # fmt: skip
@@ -179,12 +179,12 @@ class Commit:
         since = self.row[2]
         if op.since == "now":
             since = (yield "log_position", {})[0][0]
-        yield from self._insert_wait(op.key, op.kind, op.after, op.channel, op.deadline, op.site, op.started_at,
+        yield from self.insert_wait(op.key, op.kind, op.after, op.channel, op.deadline, op.site, op.started_at,
                                      match=op.match, since=since, request=op.request)  # fmt: skip
         if op.kind is Kind.EVENT and op.channel is not None:
             event = yield from unseen(self.execution, op.channel.partition(":")[2], since, op.match)
             if event is not None:
-                yield from self._complete(op.key, value=event_value(event), event=event.position)
+                yield from self.complete(op.key, value=event_value(event), event=event.position)
         elif op.kind is Kind.SUSPEND:
             data: dict[str, Any] = told(self.execution, op.key, op.kind)
             self.told.append((f"suspend_{op.key}", data))
@@ -192,7 +192,7 @@ class Commit:
             if rows:
                 position, id_, value, shape, _, created_at = rows[0]
                 answer = executions.answer_value(position, id_, Stored(value, shape), created_at)
-                yield from self._complete(op.key, value=answer)
+                yield from self.complete(op.key, value=answer)
         elif op.kind is Kind.CHILD and op.channel is not None:
             yield from self._await_end(op)
 
@@ -203,19 +203,19 @@ class Commit:
         rows = yield "execution_by_id", {"id": target}
         if not rows:
             failure = Failure(type_name="UnknownExecution", message=f"there is no execution {target}")
-            yield from self._complete(op.key, outcome=Outcome.FAILED, failure=failure)
+            yield from self.complete(op.key, outcome=Outcome.FAILED, failure=failure)
         elif is_ended(rows[0][1]):
             outcome, value, found = yield from end_of(target)
-            yield from self._complete(op.key, outcome=outcome, value=value, failure=found)
+            yield from self.complete(op.key, outcome=outcome, value=value, failure=found)
 
-    def _complete(self, key: str, outcome: Outcome = Outcome.COMPLETED, **facts: Any) -> Tx[None]:
+    def complete(self, key: str, outcome: Outcome = Outcome.COMPLETED, **facts: Any) -> Tx[None]:
         """Completes a wait of this execution at once: the outcome comes by the same way as from elsewhere."""
         yield from lifecycle(self.topic, self.told, self.now)
         self.told.clear()
         self.elsewhere = True
         yield from complete(self.execution, key, outcome, self.now, **facts)
 
-    def _insert_wait(
+    def insert_wait(
         self, key: str, kind: Kind, after_: int, channel: str | None, deadline: int | None, site: str, started_at: int,
         *, match: str | None = None, since: int = 0, remaining: int = 1, request: str | None = None,
     ) -> Tx[None]:  # fmt: skip
@@ -234,76 +234,6 @@ class Commit:
         if deadline is not None:
             yield Due(deadline)
 
-    def _start_children(self, op: StartChildren) -> Tx[None]:
-        yield from lifecycle(self.topic, self.told, self.now)
-        self.told.clear()
-        rows = yield "claimed_rows", {"numbers": orjson.dumps([self.execution]).decode()}
-        root_id, root_workflow_id = rows[0][16], rows[0][17]
-        refused = yield from self._conflict(op)
-        if refused is not None:
-            kind = Kind.CHILD if op.waits else Kind.INVOKE
-            yield from self._enter(op.key, kind, Outcome.FAILED, op.after, op.site, op.started_at, failure=refused,
-                                   seq=(yield from self._extra_seq()) if op.waits else None)  # fmt: skip
-            self.told.append(("step_failed", told(self.execution, op.key, kind) | {"error_type": refused.type_name}))
-            return
-        started = []
-        for index, child in enumerate(op.children):
-            parent = executions.Parent(
-                self.execution, self.id, op.key, index, self.row[4], root_id, root_workflow_id, self.topic
-            )
-            started.append((yield from executions.start_one(child, self.now, parent)))
-        handles = [
-            {"id": s.id, "number": s.number, "workflow_id": s.workflow_id, "root_execution_id": s.root_id,
-             "root_workflow_id": s.root_workflow_id} for s in started
-        ]  # fmt: skip
-        request = orjson.dumps([{"execution": s.number, "workflow_id": s.workflow_id} for s in started]).decode()
-        if not op.waits:
-            value = encode(handles if op.batch else handles[0])
-            yield from self._enter(op.key, Kind.INVOKE, Outcome.COMPLETED, op.after, op.site, op.started_at,
-                                   value=value, request=request)  # fmt: skip
-            self.told.append(("step_finish", told(self.execution, op.key, Kind.INVOKE, self.now - op.started_at)))
-            return
-        channel = children_channel(self.execution, op.key) if op.batch else execution_channel(started[0].id)
-        yield from self._insert_wait(op.key, Kind.CHILD, op.after, channel, None, op.site, op.started_at,
-                                     remaining=len(started), request=request)  # fmt: skip
-        if not started:
-            yield from self._complete(op.key, value=Stored("[]"))
-        elif any(not s.created for s in started):
-            yield from self._await_known(op, started)
-
-    def _conflict(self, op: StartChildren) -> Tx[Failure | None]:
-        """Looks at idempotency keys before anything is written: a refused child is its step's failure."""
-        for child in op.children:
-            if child.idempotency_key is None:
-                continue
-            rows = yield "find_idempotent", {
-                "workflow_id": child.workflow_id, "idempotency_key": child.idempotency_key
-            }  # fmt: skip
-            if not rows:
-                continue
-            if (rows[0][2], rows[0][3]) != (child.input.text, child.input.shape):
-                return Failure(type_name="IdempotencyConflict", message=executions.conflict(child, rows[0]))
-            if op.waits and op.batch:
-                return Failure(
-                    type_name="UsageError",
-                    message=f"the idempotency key {child.idempotency_key!r} names an execution that exists already; "
-                    "start it with ctx.step.invoke and await it with ctx.step.result",
-                )
-        return None
-
-    def _extra_seq(self) -> Tx[int]:
-        """Takes one more `seq` than were counted when the commit began."""
-        rows = yield "take_seq", {"execution": self.execution, "asleep": Status.WAITING, "awake": None, "now": self.now}
-        self.elsewhere = True
-        return int(rows[0][0])
-
-    def _await_known(self, op: StartChildren, started: Sequence[Any]) -> Tx[None]:
-        """An idempotency key gave back an earlier execution: it may be over already."""
-        rows = yield "execution_by_id", {"id": started[0].id}
-        if is_ended(rows[0][1]):
-            outcome, value, failure = yield from end_of(started[0].id)
-            yield from self._complete(op.key, outcome=outcome, value=value, failure=failure)
-
     def _publish(self, op: Publish) -> Tx[None]:
         if op.topic is None:
             position, sequence = yield from self._publish_own(op)
@@ -317,7 +247,7 @@ class Commit:
             self.elsewhere = self.elsewhere or self.execution in published.woken
             position, sequence = published.position, published.sequence
         value = encode({"id": op.event_id, "sequence_id": sequence, "position": position})
-        yield from self._enter(op.key, Kind.PUBLISH, Outcome.COMPLETED, op.after, op.site, op.started_at, value=value)
+        yield from self.enter(op.key, Kind.PUBLISH, Outcome.COMPLETED, op.after, op.site, op.started_at, value=value)
         self.told.append(("step_finish", told(self.execution, op.key, Kind.PUBLISH, self.now - op.started_at)))
 
     def _publish_own(self, op: Publish) -> Tx[tuple[int, int]]:
@@ -332,7 +262,7 @@ class Commit:
         except UsageError as refused:  # refused before anything was written: an outcome like any other
             failure = Failure(type_name=type(refused).__name__, message=refused.message)
         self.elsewhere = True
-        yield from self._enter(
+        yield from self.enter(
             op.key, Kind.RESUME, Outcome.COMPLETED if failure is None else Outcome.FAILED, op.after, op.site, op.started_at,
             value=Stored("null") if failure is None else None, failure=failure,
         )  # fmt: skip

@@ -113,31 +113,36 @@ class Committer:
         self._schedule()
 
     def _run_group(self, group: list[_Waiting[Any]]) -> None:
+        """Runs a group in one transaction; a caller's error costs a second run in which each has a savepoint."""
+        if not self._run_all(group, savepoints=False):
+            self._run_all(group, savepoints=True)
+
+    def _run_all(self, group: list[_Waiting[Any]], savepoints: bool) -> bool:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
-        alone = len(group) == 1
         for waiting in group:
             crashpoints.reached(f"before.{waiting.name}")
-            if not alone:
+            if savepoints:
                 execute("SAVEPOINT caller")
+            waiting.error, waiting.hints = None, []
             try:
-                waiting.error, waiting.hints = None, []
                 waiting.result = self._drive(waiting)
             except sqlite3.OperationalError:
                 raise  # the disk or the database, not the caller: the group runs again
             except Exception as error:
-                waiting.error, waiting.hints = error, []
-                if alone:
+                if not savepoints:
                     execute("ROLLBACK")
-                    return
+                    return False
+                waiting.error, waiting.hints = error, []
                 execute("ROLLBACK TO caller")
-            if not alone:
+            if savepoints:
                 execute("RELEASE caller")
         for waiting in group:
             crashpoints.reached(f"commit.{waiting.name}")
         execute("COMMIT")
         for waiting in group:
             crashpoints.reached(f"after.{waiting.name}")
+        return True
 
     def _drive(self, waiting: _Waiting[T]) -> T:
         execute, texts = self._connection.execute, self._statements

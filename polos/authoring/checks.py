@@ -1,0 +1,91 @@
+"""What is checked and noted of a step call when it is made. Asks nothing of the run."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from polos.authoring import typed
+from polos.core.durations import SECOND
+from polos.errors import UsageError
+
+KEY_LIMIT = 512
+_OPTIONS = frozenset({"key", "fn", "max_retries", "base_delay", "max_delay", "timeout"})
+_sites: dict[str, str] = {}
+
+
+def checked_key(key: str) -> str:
+    """Returns a step's key if it can be one (S1.5). Raises `UsageError`."""
+    if not isinstance(key, str) or not key:
+        raise UsageError(f"a step's key is non-empty text, not {key!r}")
+    if len(key) > KEY_LIMIT:
+        raise UsageError(f"a step's key has at most {KEY_LIMIT} characters; this one has {len(key)}: {key[:60]!r}…")
+    if key.startswith("polos:"):
+        raise UsageError(f"keys that start with 'polos:' are polos's own ({key!r})")
+    return key
+
+
+def call_site(depth: int = 2) -> str:
+    """Returns ``file:line`` of the caller's caller; files under the working folder by their relative name."""
+    frame = sys._getframe(depth)
+    name = frame.f_code.co_filename
+    short = _sites.get(name)
+    if short is None:
+        try:
+            short = str(Path(name).resolve().relative_to(Path.cwd()))
+        except (ValueError, OSError):
+            short = "/".join(Path(name).parts[-2:])
+        _sites[name] = short
+    return f"{short}:{frame.f_lineno}"
+
+
+def check_callable(key: str, fn: object) -> None:
+    """Refuses what is no function. Raises `UsageError`."""
+    if callable(fn):
+        return
+    what = "a coroutine" if inspect.iscoroutine(fn) else type(fn).__name__
+    if inspect.iscoroutine(fn):
+        fn.close()
+    raise UsageError(
+        f"step {key!r} was given {what}, not a function",
+        hint=f"ctx.step.run({key!r}, fn, arg): pass fn without calling it",
+    )
+
+
+def refuse_option_names(fn: Callable[..., Any], key: str) -> None:
+    """Refuses a function whose parameter is named like an option of `run` (S2.7). Raises `UsageError`."""
+    code = getattr(typed.unwrap(fn), "__code__", None)
+    if code is None or hasattr(fn, "func"):
+        return
+    clash = _OPTIONS.intersection(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - {
+        "key",
+        "fn",
+    }
+    if clash:
+        name = sorted(clash)[0]
+        raise UsageError(
+            f"step {key!r}: the function has a parameter {name!r}, which is an option of ctx.step.run",
+            hint=f"bind it first: functools.partial({getattr(fn, '__name__', 'fn')}, {name}=...)",
+        )
+
+
+def timeout_span(key: str, timeout: float | None) -> int | None:
+    """Returns a timeout in microseconds. Raises `UsageError` for zero or less."""
+    if timeout is None:
+        return None
+    if not timeout > 0:
+        raise UsageError(f"wait {key!r}: a timeout is seconds above 0, not {timeout!r}")
+    return max(1, round(timeout * SECOND))
+
+
+def uuid_from(*dice: float) -> str:
+    """Returns a version 4 UUID made of four dice in [0, 1)."""
+    import uuid
+
+    number = 0
+    for die in dice:
+        number = (number << 32) | int(die * 2**32)
+    return str(uuid.UUID(int=number, version=4))

@@ -1,0 +1,96 @@
+"""How a commit starts children (S6). Part of the commit's transaction; fences nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from polos.core.codec import encode
+from polos.core.model import Failure, Kind, Outcome, Stored
+from polos.core.ops import StartChildren
+from polos.core.status import Status
+from polos.core.waits import children_channel, execution_channel
+from polos.store.sql import executions
+from polos.store.sql.completion import end_of, is_ended
+from polos.store.sql.lifecycle import lifecycle, told
+from polos.store.sql.tx import Tx
+
+if TYPE_CHECKING:
+    from polos.store.sql.commit import Commit
+
+
+def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
+    """Starts the children of one step, once per (parent, key), and their wait where the step ends with them."""
+    yield from lifecycle(commit.topic, commit.told, commit.now)
+    commit.told.clear()
+    rows = yield "claimed_rows", {"numbers": orjson.dumps([commit.execution]).decode()}
+    root_id, root_workflow_id = rows[0][16], rows[0][17]
+    refused = yield from _conflict(op)
+    if refused is not None:
+        kind = Kind.CHILD if op.waits else Kind.INVOKE
+        yield from commit.enter(op.key, kind, Outcome.FAILED, op.after, op.site, op.started_at, failure=refused,
+                               seq=(yield from _extra_seq(commit)) if op.waits else None)  # fmt: skip
+        commit.told.append(("step_failed", told(commit.execution, op.key, kind) | {"error_type": refused.type_name}))
+        return
+    started = []
+    for index, child in enumerate(op.children):
+        parent = executions.Parent(
+            commit.execution, commit.id, op.key, index, commit.row[4], root_id, root_workflow_id, commit.topic
+        )
+        started.append((yield from executions.start_one(child, commit.now, parent)))
+    handles = [
+        {"id": s.id, "number": s.number, "workflow_id": s.workflow_id, "root_execution_id": s.root_id,
+         "root_workflow_id": s.root_workflow_id} for s in started
+    ]  # fmt: skip
+    request = orjson.dumps([{"execution": s.number, "workflow_id": s.workflow_id} for s in started]).decode()
+    if not op.waits:
+        value = encode(handles if op.batch else handles[0])
+        yield from commit.enter(op.key, Kind.INVOKE, Outcome.COMPLETED, op.after, op.site, op.started_at,
+                               value=value, request=request)  # fmt: skip
+        commit.told.append(("step_finish", told(commit.execution, op.key, Kind.INVOKE, commit.now - op.started_at)))
+        return
+    channel = children_channel(commit.execution, op.key) if op.batch else execution_channel(started[0].id)
+    yield from commit.insert_wait(op.key, Kind.CHILD, op.after, channel, None, op.site, op.started_at,
+                                 remaining=len(started), request=request)  # fmt: skip
+    if not started:
+        yield from commit.complete(op.key, value=Stored("[]"))
+    elif any(not s.created for s in started):
+        yield from _await_known(commit, op, started)
+
+
+def _conflict(op: StartChildren) -> Tx[Failure | None]:
+    """Looks at idempotency keys before anything is written: a refused child is its step's failure."""
+    for child in op.children:
+        if child.idempotency_key is None:
+            continue
+        rows = yield "find_idempotent", {
+            "workflow_id": child.workflow_id, "idempotency_key": child.idempotency_key
+        }  # fmt: skip
+        if not rows:
+            continue
+        if (rows[0][2], rows[0][3]) != (child.input.text, child.input.shape):
+            return Failure(type_name="IdempotencyConflict", message=executions.conflict(child, rows[0]))
+        if op.waits and op.batch:
+            return Failure(
+                type_name="UsageError",
+                message=f"the idempotency key {child.idempotency_key!r} names an execution that exists already; "
+                "start it with ctx.step.invoke and await it with ctx.step.result",
+            )
+    return None
+
+
+def _extra_seq(commit: Commit) -> Tx[int]:
+    """Takes one more `seq` than were counted when the commit began."""
+    rows = yield "take_seq", {"execution": commit.execution, "asleep": Status.WAITING, "awake": None, "now": commit.now}
+    commit.elsewhere = True
+    return int(rows[0][0])
+
+
+def _await_known(commit: Commit, op: StartChildren, started: Sequence[Any]) -> Tx[None]:
+    """An idempotency key gave back an earlier execution: it may be over already."""
+    rows = yield "execution_by_id", {"id": started[0].id}
+    if is_ended(rows[0][1]):
+        outcome, value, failure = yield from end_of(started[0].id)
+        yield from commit.complete(op.key, outcome=outcome, value=value, failure=failure)
