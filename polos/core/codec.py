@@ -26,6 +26,7 @@ from polos.core.model import Stored
 from polos.errors import PayloadTooLarge, StoredValueMismatch, UnserializableValue
 
 VALUE_LIMIT = 1 << 20
+WARN_ABOVE = 1 << 18
 DEPTH_LIMIT = 200
 _BIG = 1 << 63
 Shape = dict[str, str]

@@ -79,6 +79,7 @@ class Polos(Client):
 
     async def __aenter__(self) -> Polos:
         url, durability, project = self._settings()
+        self._load_if_empty()
         host = Host(url, self._registry, durability=durability, project=project, **self._options)
         if self._run_on == "thread":
             self._start_thread()
@@ -139,6 +140,18 @@ class Polos(Client):
         if settings.project_root is None:
             settings = make_project(Path.cwd())
         return settings.database, self._durability or settings.durability, settings.name
+
+    def _load_if_empty(self) -> None:
+        """With no workflow declared in this process, the project's are run."""
+        if self._registry is REGISTRY and not len(REGISTRY):
+            from polos.local.project import load_project
+            from polos.settings import load_settings
+
+            settings = load_settings()
+            if settings.project_root is not None and any(
+                (settings.project_root / m).exists() for m in settings.modules
+            ):
+                load_project(settings)
 
     # ── the thread ───────────────────────────────────────────────────────────────────────────────────
 

@@ -40,6 +40,7 @@ class BodyOwner(Protocol):
     @property
     def execution(self) -> Execution: ...
     def write(self, op: Record | RetryAt | StepStarted, lazily: bool = False) -> None: ...
+    def account(self, key: str, value: Stored) -> None: ...
     def body_over(self, request: Request) -> None: ...
     def body_rests(self, request: Request) -> None: ...
     async def body_resumes(self, request: Request) -> None: ...
@@ -148,7 +149,8 @@ class Body:
                 idempotency_key=idempotency_key(execution_id, call.key, owner.execution.life),
             )
         )
-        SCOPE.set(owner.log_scope(call.key, attempt))
+        scope = owner.log_scope(call.key, attempt)
+        SCOPE.set(scope)
         try:
             result = await self._invoke()
         except asyncio.CancelledError as error:
@@ -158,8 +160,12 @@ class Body:
             return record(error, is_ours), None  # the body cancelled itself: an error like any other
         except BaseException as error:
             return record(error, is_ours), None
+        finally:
+            scope.flush()
         try:
-            return None, call.encode(result)
+            value = call.encode(result)
+            owner.account(call.key, value)
+            return None, value
         except UnserializableValue as error:
             return Failure(type_name="UnserializableResult", message=error.message, non_retryable=True), None
         except PayloadTooLarge as error:

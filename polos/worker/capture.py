@@ -23,6 +23,7 @@ class Scope:
         self.attempt = attempt
         self.count = 0
         self._partial = ""
+        self._dropped = 0
 
     def write(self, text: str, stream: str) -> bool:
         """Takes printed text and passes its whole lines on; returns False where they should not be shown again."""
@@ -34,21 +35,21 @@ class Scope:
 
     def line(self, text: str, level: str, stream: str) -> bool:
         """Passes one line on; returns False when it repeats one that was stored before."""
-        self.count += 1
-        if self.count > LINES_PER_ATTEMPT:
+        if self.count >= LINES_PER_ATTEMPT:
+            self._dropped += 1
             return True
-        if self.count == LINES_PER_ATTEMPT:
-            text, level = (
-                f"more than {LINES_PER_ATTEMPT} lines in this attempt: the rest is not stored",
-                "WARNING",
-            )
+        self.count += 1
         return self._take(self, text[:_LINE_LIMIT], level, stream)
 
     def flush(self) -> None:
-        """Passes on what was printed without a newline at the end."""
+        """Passes on what was printed without a newline at the end, and says how many lines were dropped."""
         if self._partial:
             text, self._partial = self._partial, ""
             self.line(text, "INFO", "stdout")
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            self.count += 1
+            self._take(self, f"{dropped} more lines were not stored (at most {LINES_PER_ATTEMPT})", "WARNING", "log")
 
 
 SCOPE: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("polos_scope", default=None)

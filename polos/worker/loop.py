@@ -131,7 +131,7 @@ class Run:
 
     def append(self, handle: asyncio.Handle) -> None:
         """Takes a callback into the queue."""
-        if not self.draining and not self.scheduled:
+        if not self.draining:
             self.owner.foreign_wake(handle)
         self.ready.append(handle)
         self.wake()

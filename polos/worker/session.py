@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from polos import crashpoints
 from polos.clock import Clock, Ids, Rng
-from polos.core.codec import encode
+from polos.core.codec import VALUE_LIMIT, WARN_ABOVE, encode
 from polos.core.delivery import Deliver, Delivery, KindChanged, Stalled
 from polos.core.failure import record, step_error
 from polos.core.model import (
@@ -37,7 +37,14 @@ from polos.core.ops import (
     Record,
     Release,
 )
-from polos.errors import DuplicateStepKey, EngineError, LeaseLost, StepExecutionError, StoreUnavailable, UsageError
+from polos.errors import (
+    DuplicateStepKey,
+    LeaseLost,
+    PayloadTooLarge,
+    StepExecutionError,
+    StoreUnavailable,
+    UsageError,
+)
 from polos.ports import AnyCall, Claim, RunCall, WorkerStore
 from polos.worker import divergence
 from polos.worker.bodies import Body
@@ -105,6 +112,7 @@ class Session:
         self._flush_scheduled = False
         self._in_flight = False
         self._fetch_wanted = False
+        self._kind_changed: str | None = None
         self._parking = False
         self._has_lease = asyncio.Event()
         self._has_lease.set()
@@ -160,8 +168,7 @@ class Session:
         if found is None:
             self.held.append(request)
         elif isinstance(found, KindChanged):
-            reason = divergence.kind_changed(found.recorded, kind, site)
-            self.run.outside(self._block, reason)
+            self._kind_changed = divergence.kind_changed(found.recorded, kind, site)
         elif isinstance(found, PendingWait):
             request.pending = True
         else:
@@ -195,6 +202,16 @@ class Session:
     def deliver_next(self) -> bool:
         """Delivers the next outcome, or starts what is new, parks or ends. Called at rest only."""
         if self.ending or self.parked:
+            return False
+        try:
+            return self._decide()
+        except Exception as error:  # a mistake of ours must stop this execution, never hang it
+            self._block(divergence.engine_fault(error))
+            return False
+
+    def _decide(self) -> bool:
+        if self._kind_changed is not None:
+            self._block(self._kind_changed)
             return False
         assert self._main is not None
         if self._main.done():
@@ -251,7 +268,7 @@ class Session:
         if entry.outcome is Outcome.COMPLETED and entry.value is not None:
             try:
                 delivered = Delivered(request.call.decode(entry.value))
-            except EngineError as error:
+            except Exception as error:  # a user's validator may raise anything
                 self._block(divergence.value_mismatch(entry, request.site, error))
                 return False
         else:
@@ -314,6 +331,19 @@ class Session:
             Record(key=request.key, kind=Kind.TIMER, outcome=Outcome.COMPLETED, after=request.after,
                    value=encode(None), started_at=request.timer_due, ended_at=now)
         )  # fmt: skip
+
+    def account(self, key: str, value: Stored) -> None:
+        """Counts a value against what one execution may hold (S3.3). Raises `PayloadTooLarge`."""
+        size = len(value.text)
+        if size > WARN_ABOVE:
+            self.host.warn(self, f"step {key!r} stores {size:,} bytes; a value may take {VALUE_LIMIT:,}")
+        if self.stored_bytes + size > self.host.size_limit:
+            raise PayloadTooLarge(
+                f"the execution's values take {self.stored_bytes + size:,} bytes with this one, "
+                f"the limit is {self.host.size_limit:,}",
+                hint="store large data elsewhere and pass its name",
+            )
+        self.stored_bytes += size
 
     # ── what bodies tell ─────────────────────────────────────────────────────────────────────────────
 

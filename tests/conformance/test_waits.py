@@ -355,13 +355,30 @@ async def test_a_child_with_a_known_idempotency_key_is_that_execution(store: Sto
     assert earlier.number == 1
 
 
-async def test_an_existing_execution_in_an_awaited_batch_is_refused_whole(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("known", "payloads", "type_name"),
+    [
+        (0, (5, 0), "UsageError"),  # awaited together with an execution that is not the batch's own
+        (1, (5, 0), "IdempotencyConflict"),
+        (None, (0, 0), "UsageError"),
+        (None, (1, 0), "IdempotencyConflict"),
+    ],
+)
+async def test_a_batch_with_a_refused_child_is_that_steps_failure_and_starts_none(
+    store: Store, known: int | None, payloads: tuple[int, int], type_name: str
+) -> None:
     from dataclasses import replace
 
-    await start(store, "child", 0, idempotency_key="k")
+    if known is not None:
+        await start(store, "child", known, idempotency_key="k")
     hand = await begun(store)
-    op = children("c", 2)
-    op = replace(op, children=(op.children[0], replace(op.children[0], id=new_id(), idempotency_key="k")))
-    with pytest.raises(UsageError):
-        await hand.commit(op)
-    assert len(await store.search(ExecutionFilter())) == 2
+    batch = children("c", 2)
+    new = tuple(
+        replace(child, input=stored(payload), idempotency_key="k" if known is None or index else None)
+        for index, (child, payload) in enumerate(zip(batch.children, payloads, strict=True))
+    )
+    answer = await hand.commit(replace(batch, children=new), record("after"))
+    failed = next(e for e in answer.outcomes if e.key == "c")
+    assert failed.failure is not None and (failed.kind, failed.failure.type_name) == (Kind.CHILD, type_name)
+    assert len(await store.search(ExecutionFilter(workflow_id="child"))) == (0 if known is None else 1)
+    assert [e.seq for e in await store.journal(hand.execution.id)] == [1, 2]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from polos.core.codec import encode
-from polos.core.model import Failure, Kind, Outcome, Stored
+from polos.core.model import Failure, Kind, NewExecution, Outcome, Stored
 from polos.core.ops import StartChildren
 from polos.core.status import Status
 from polos.core.waits import children_channel, execution_channel
@@ -62,9 +62,19 @@ def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
 
 def _conflict(op: StartChildren) -> Tx[Failure | None]:
     """Looks at idempotency keys before anything is written: a refused child is its step's failure."""
+    seen: dict[tuple[str, str], NewExecution] = {}
     for child in op.children:
         if child.idempotency_key is None:
             continue
+        twin = seen.setdefault((child.workflow_id, child.idempotency_key), child)
+        if twin.input != child.input:
+            message = (
+                f"the idempotency key {child.idempotency_key!r} is used twice in one batch, with different payloads"
+            )
+            return Failure(type_name="IdempotencyConflict", message=message)
+        if twin is not child and op.waits:
+            message = f"the idempotency key {child.idempotency_key!r} is used twice in one awaited batch"
+            return Failure(type_name="UsageError", message=message)
         rows = yield "find_idempotent", {
             "workflow_id": child.workflow_id, "idempotency_key": child.idempotency_key
         }  # fmt: skip

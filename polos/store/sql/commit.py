@@ -10,7 +10,7 @@ import orjson
 from polos import crashpoints
 from polos.core import failure as failures
 from polos.core.codec import encode
-from polos.core.model import Entry, Failure, Kind, NewEvent, Outcome, Stored
+from polos.core.model import Entry, Failure, Kind, NewEvent, Outcome, Stored, verified
 from polos.core.ops import (
     Answer,
     Await,
@@ -34,7 +34,7 @@ from polos.errors import LeaseLost, UsageError
 from polos.store.sql import executions
 from polos.store.sql.children import start_children
 from polos.store.sql.completion import complete, end_of, ended, is_ended
-from polos.store.sql.events import append, check_topic, event_value, publish_one, unseen
+from polos.store.sql.events import check_topic, event_value, publish_one, unseen
 from polos.store.sql.lifecycle import lifecycle, told
 from polos.store.sql.tx import Changed, Due, Queued, Tx
 
@@ -190,8 +190,9 @@ class Commit:
             self.told.append((f"suspend_{op.key}", data))
             rows = yield "answer_of", {"execution": self.execution, "key": op.key}
             if rows:
-                position, id_, value, shape, _, created_at = rows[0]
-                answer = executions.answer_value(position, id_, Stored(value, shape), created_at)
+                position, id_, value, shape, checksum, created_at = rows[0]
+                given = verified(value, shape, checksum, f"the answer to {op.key!r}")
+                answer = executions.answer_value(position, id_, given, created_at)
                 yield from self.complete(op.key, value=answer)
         elif op.kind is Kind.CHILD and op.channel is not None:
             yield from self._await_end(op)
@@ -235,25 +236,19 @@ class Commit:
             yield Due(deadline)
 
     def _publish(self, op: Publish) -> Tx[None]:
-        if op.topic is None:
-            position, sequence = yield from self._publish_own(op)
+        topic, topic_id = op.topic, None
+        if topic is None:  # the tree's own: for those who wait on it by name, too (S5.4)
+            topic, topic_id = (yield "topic_name", {"topic": self.topic})[0][0], self.topic
         else:
-            check_topic(op.topic)
-            yield from lifecycle(self.topic, self.told, self.now)
-            self.told.clear()
-            published = yield from publish_one(
-                NewEvent(topic=op.topic, type=op.type, data=op.data, id=op.event_id), self.now
-            )
-            self.elsewhere = self.elsewhere or self.execution in published.woken
-            position, sequence = published.position, published.sequence
-        value = encode({"id": op.event_id, "sequence_id": sequence, "position": position})
-        yield from self.enter(op.key, Kind.PUBLISH, Outcome.COMPLETED, op.after, op.site, op.started_at, value=value)
-        self.told.append(("step_finish", told(self.execution, op.key, Kind.PUBLISH, self.now - op.started_at)))
-
-    def _publish_own(self, op: Publish) -> Tx[tuple[int, int]]:
+            check_topic(topic)
         yield from lifecycle(self.topic, self.told, self.now)
         self.told.clear()
-        return (yield from append(self.topic, op.event_id, op.type, op.data, self.now))
+        event = NewEvent(topic=topic, type=op.type, data=op.data, id=op.event_id)
+        published = yield from publish_one(event, self.now, topic_id)
+        self.elsewhere = self.elsewhere or self.execution in published.woken
+        value = encode({"id": op.event_id, "sequence_id": published.sequence, "position": published.position})
+        yield from self.enter(op.key, Kind.PUBLISH, Outcome.COMPLETED, op.after, op.site, op.started_at, value=value)
+        self.told.append(("step_finish", told(self.execution, op.key, Kind.PUBLISH, self.now - op.started_at)))
 
     def _answer(self, op: Answer) -> Tx[None]:
         failure: Failure | None = None

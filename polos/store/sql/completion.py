@@ -107,8 +107,10 @@ def batch_results(parent: int, key: str) -> Tx[Stored]:
     rows = yield "children_results", {"parent": parent, "key": key}
     parts: list[str] = []
     shape: dict[str, str] = {}
-    for index, (workflow_id, status, value, value_shape, _, failure) in enumerate(rows):
+    for index, (workflow_id, status, value, value_shape, checksum, failure) in enumerate(rows):
         success = status == Status.COMPLETED
+        if value is not None:
+            verified(value, value_shape, checksum, f"the result of child {index} of {key!r}")
         error = None if success else failures.from_json(failure) if failure else None
         head = orjson.dumps(
             {"workflow_id": workflow_id, "success": success,

@@ -27,7 +27,7 @@ from polos.core.model import (
 )
 from polos.core.ops import Lease
 from polos.core.status import Change, Status, after
-from polos.errors import AlreadyResumed, ExecutionEnded, IdempotencyConflict, UnknownExecution
+from polos.errors import AlreadyResumed, CorruptRecord, ExecutionEnded, IdempotencyConflict, UnknownExecution
 from polos.ports import Claim, ClaimRequest
 from polos.store.sql.completion import complete, is_ended, timed_out
 from polos.store.sql.events import event_value
@@ -134,10 +134,14 @@ def claim(request: ClaimRequest, now: int) -> Tx[list[Claim]]:
     found = yield "claimed_rows", {"numbers": orjson.dumps([row[0] for row in rows]).decode()}
     claims: list[tuple[tuple[int, int], Claim]] = []
     for row in found:
-        execution = _claimed(row)
-        is_held = execution.number in request.held
-        since = request.held.get(execution.number, 0)
-        entries = (yield from entries_after(execution.number, since)) if execution.seq > since else []
+        is_held = row[0] in request.held
+        since = request.held.get(row[0], 0)
+        try:
+            execution = _claimed(row)
+            entries = (yield from entries_after(execution.number, since)) if execution.seq > since else []
+        except CorruptRecord as damage:
+            yield from _set_aside(row, damage, now)
+            continue
         pending: Any = ()
         attempts: Any = ()
         if execution.epoch > 1:
@@ -161,6 +165,23 @@ def claim(request: ClaimRequest, now: int) -> Tx[list[Claim]]:
         )
     claims.sort(key=lambda pair: pair[0])
     return [claim for _, claim in claims]
+
+
+def _set_aside(row: Row, damage: CorruptRecord, now: int) -> Tx[None]:
+    """Blocks an execution whose records are damaged, so that it holds up no other (S3.4, S8.3)."""
+    number, id_ = row[0], row[1]
+    yield "set_status", {
+        "execution": number, "status": after(Status.RUNNING, Change.BLOCK), "worker_id": None, "available_at": now,
+    }  # fmt: skip
+    reason = {"kind": "corrupt_record", "message": damage.message, "hint": damage.hint}
+    yield "insert_result", {
+        "execution": number, "value": None, "shape": None, "checksum": None, "failure": None, "cause_key": None,
+        "reason": orjson.dumps(reason).decode(),
+    }  # fmt: skip
+    topic_id = (yield "execution_by_id", {"id": id_})[0][3]
+    yield from lifecycle(topic_id, [("workflow_blocked", {"execution": number, "reason": reason["kind"]})], now)
+    yield Changed(number, id_)
+    yield Queued()  # another one may be claimed in its place
 
 
 def _claimed(row: Row) -> Execution:

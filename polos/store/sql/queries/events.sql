@@ -7,6 +7,9 @@ INSERT INTO topic (name) VALUES (:name) ON CONFLICT (name) DO NOTHING
 -- name: topic_id
 SELECT id FROM topic WHERE name = :name
 
+-- name: topic_name
+SELECT name FROM topic WHERE id = :topic
+
 -- name: advance_topic
 UPDATE topic SET sequence = sequence + :count WHERE id = :topic RETURNING sequence
 
