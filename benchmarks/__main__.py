@@ -57,12 +57,14 @@ def main(argv: list[str] | None = None) -> int:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     if args.json:
-        print(json.dumps(as_json(outcomes, options, where), indent=2))
+        print(json.dumps(as_json(outcomes, options, where, runner.failures), indent=2))
     else:
         scale = f", at scale {options.scale:g}" if options.scale != 1 else ""
         print(f"\nmedians of {options.rounds} rounds, durability {options.durability}{scale}")
         print(table(outcomes))
-    return 0
+    for failure in runner.failures:
+        print(f"benchmarks: {failure}", file=sys.stderr)
+    return 1 if runner.failures else 0
 
 
 if __name__ == "__main__":

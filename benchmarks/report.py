@@ -73,7 +73,9 @@ def machine(file_system: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def as_json(outcomes: dict[str, Outcome], options: Options, where: dict[str, Any]) -> dict[str, Any]:
+def as_json(
+    outcomes: dict[str, Outcome], options: Options, where: dict[str, Any], failures: list[str]
+) -> dict[str, Any]:
     """Returns everything that was measured."""
     return {
         "machine": where,
@@ -81,6 +83,7 @@ def as_json(outcomes: dict[str, Outcome], options: Options, where: dict[str, Any
         "dbos_journal": options.journal,
         "rounds": options.rounds,
         "scale": options.scale,
+        "failures": failures,
         "workloads": {name: _workload(name, outcome) for name, outcome in outcomes.items()},
     }
 

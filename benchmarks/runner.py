@@ -22,7 +22,7 @@ from benchmarks.side import HUNG, MARK, READY, STEP
 from benchmarks.startup import startup
 from benchmarks.workloads import BY_ID, Workload, medians
 
-TIME_LIMIT = 900
+TIME_LIMIT = 180
 """Seconds that one process of a side may take."""
 
 
@@ -56,6 +56,7 @@ class Outcome:
 class Runner:
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.failures: list[str] = []
         self.pythons = {"polos": Path(sys.executable), "bare": Path(sys.executable)}
         if options.against == "dbos":
             self.pythons["dbos"] = dbos_python(options.say)
@@ -79,7 +80,12 @@ class Runner:
                 with tempfile.TemporaryDirectory(dir=HOME, prefix="run-") as name:
                     folder = Path(name)
                     disk = canary(folder)
-                    figures = self._side(workload.id, side, folder, outcome)
+                    try:
+                        figures = self._side(workload.id, side, folder, outcome)
+                    except SideFailed as error:
+                        self.failures.append(str(error))
+                        say(f"  round {number}  {side:<5}  FAILED: {error}")
+                        continue
                 outcome.rounds.setdefault(side, []).append(figures)
                 outcome.canaries.setdefault(side, []).append(disk)
                 shown = "  ".join(f"{k} {v:,.{0 if v >= 100 else 2}f}" for k, v in figures.items())

@@ -42,9 +42,9 @@ def show_duration(microseconds: int) -> str:
     if microseconds < SECOND:
         return f"{max(0, microseconds) // 1000} ms"
     seconds = microseconds / SECOND
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    whole = int(seconds)
+    whole = max(60, int(seconds))
     if whole < 3600:
         return f"{whole // 60}m {whole % 60:02d}s"
     if whole < 86400:

@@ -22,6 +22,7 @@ class BodyPool:
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._stuck = 0
+        self._started: set[asyncio.Future[Any]] = set()
 
     @property
     def is_full_of_stuck(self) -> bool:
@@ -45,10 +46,16 @@ class BodyPool:
             result: Any = None
             error: BaseException | None = None
             try:
-                if not future.cancelled():
+                with self._lock:
+                    runs = not future.cancelled()
+                    if runs:
+                        self._started.add(future)
+                if runs:
                     result = call()
             except BaseException as raised:
                 error = raised
+            with self._lock:
+                self._started.discard(future)
             try:
                 future.get_loop().call_soon_threadsafe(_settle, self, future, result, error)
             except RuntimeError:
@@ -57,7 +64,13 @@ class BodyPool:
             del future, call, result, error
 
     def attempt_over(self, future: asyncio.Future[Any]) -> None:
-        """Notes that nobody waits for this body any more: its thread counts against the pool until it returns."""
+        """Notes that nobody waits for this body any more: its thread counts against the pool until it returns.
+
+        One that still waits for a thread is not run at all.
+        """
+        with self._lock:
+            if future not in self._started and not future.done():
+                future.cancel()
         if not future.done():
             self._stuck += 1
             future.add_done_callback(self._came_back)

@@ -1,24 +1,22 @@
-"""One pass of one execution: requests, deliveries, commits, parking, the end. Runs no body and writes no SQL itself."""
+"""One pass of one execution: takes requests, delivers outcomes, parks, ends. Runs no body; commits by its outbox."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import inspect
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from polos import crashpoints
 from polos.clock import Clock, Ids, Rng
 from polos.core.codec import VALUE_LIMIT, WARN_ABOVE, encode
 from polos.core.delivery import Deliver, Delivery, KindChanged, Stalled
-from polos.core.failure import record, step_error
+from polos.core.failure import step_error
 from polos.core.model import (
     Entry,
     Execution,
     FailedAttempt,
-    Failure,
     Kind,
     LogLine,
     Outcome,
@@ -31,7 +29,6 @@ from polos.core.ops import (
     CloseWait,
     CommitAnswer,
     Finish,
-    Logs,
     Op,
     Park,
     Record,
@@ -41,7 +38,6 @@ from polos.errors import (
     DuplicateStepKey,
     LeaseLost,
     PayloadTooLarge,
-    StepExecutionError,
     StoreUnavailable,
     UsageError,
 )
@@ -49,16 +45,14 @@ from polos.ports import AnyCall, Claim, RunCall, WorkerStore
 from polos.worker import divergence
 from polos.worker.bodies import Body
 from polos.worker.capture import SCOPE, Scope
-from polos.worker.frames import is_ours
+from polos.worker.ending import end_of
 from polos.worker.loop import CURRENT, RecordedTimer, Run, foreign_wait, user_line
+from polos.worker.outbox import Outbox
+from polos.worker.parking import parking_of
 from polos.worker.pool import BodyPool
 from polos.worker.request import Delivered, Request, RequestFuture, SessionClosed
 from polos.worker.starting import op_for
 
-STARTED_WITHIN = 0.1
-"""Seconds within which a `step_start` is written when no commit takes it along (S5.4)."""
-PARK_TIMERS_ABOVE = 1.0
-"""Seconds: an open asyncio timer that fires sooner keeps its execution from parking."""
 REPLAY_STALL = 60.0
 """Seconds that a replay waits on something not recorded before it counts as diverged (S1.7)."""
 
@@ -87,7 +81,6 @@ class Session:
         self.host = host
         self.store, self.clock, self.ids, self.rng = host.store, host.clock, host.ids, host.rng
         self.loop, self.pool = host.loop, host.pool
-        self.lease = claim.lease
         self._execution = claim.execution
         self.deaths = claim.execution.deaths
         self.stored_bytes = claim.execution.stored_bytes
@@ -106,20 +99,12 @@ class Session:
         self._open: dict[str, Request] = {}  # requests whose outcome has not reached the code
         self._bodies: set[Request] = set()
         self._timers = 0
-        self._ops: list[Op] = []
-        self._lazy: list[Op] = []
-        self._lazy_timer: asyncio.TimerHandle | None = None
-        self._flush_scheduled = False
-        self._in_flight = False
-        self._fetch_wanted = False
-        self._kind_changed: str | None = None
+        self.outbox = Outbox(host.store, claim.lease, self.run, self, claim.execution.log_lines)
         self._parking = False
+        self._kind_changed: str | None = None
         self._has_lease = asyncio.Event()
         self._has_lease.set()
-        self._commit_number = 0
         self._created: dict[str, Any] = {}
-        self._lines: deque[LogLine] = deque()  # bodies on threads add to it
-        self._workflow_lines = 0
         self._stored_lines = claim.execution.log_lines
         self._stall_timer: asyncio.TimerHandle | None = None
         self._warned: set[str] = set()
@@ -367,156 +352,76 @@ class Session:
 
     def _take_line(self, scope: Scope, text: str, level: str, stream: str) -> bool:
         number = scope.count
-        if scope.step_key is None:
-            self._workflow_lines = number
-            if number <= self._stored_lines:
-                return False
-        self._lines.append(
-            LogLine(at=self.clock.now(), level=level, text=text, step_key=scope.step_key, attempt=scope.attempt,
-                    number=number, stream=stream)
-        )  # fmt: skip
-        if len(self._lines) == 1:
-            try:
-                self.loop.call_soon_threadsafe(self._flush_within, context=contextvars.Context())
-            except RuntimeError:
-                return True  # a body that outlived its engine
+        if scope.step_key is None and number <= self._stored_lines:
+            return False  # a replay repeats it
+        line = LogLine(at=self.clock.now(), level=level, text=text, step_key=scope.step_key, attempt=scope.attempt,
+                       number=number, stream=stream)  # fmt: skip
+        self.outbox.add_line(line, number if scope.step_key is None else 0)
         return True
 
     # ── commits ──────────────────────────────────────────────────────────────────────────────────────
 
     def write(self, op: Op, lazily: bool = False) -> None:
         """Puts an operation into the next commit; `lazily`: whichever comes, but within 100 ms."""
-        if self.run.closed or self.ending:
-            return
-        if lazily:
-            self._lazy.append(op)
-            self._flush_within()
-            return
-        self._ops.append(op)
-        self._flush_soon()
+        self.outbox.write(op, lazily)
 
-    def _flush_soon(self) -> None:
-        if not self._flush_scheduled and not self._in_flight:
-            self._flush_scheduled = True
-            self.run.outside(self._flush)
-
-    def _flush_within(self) -> None:
-        if self._lazy_timer is None:
-            self._lazy_timer = self.loop.call_later(STARTED_WITHIN, self._flush_lazy, context=contextvars.Context())
-
-    def _flush_lazy(self) -> None:
-        self._lazy_timer = None
-        if (self._lazy or self._lines) and not self.run.closed and not self.parked:
-            self._flush_soon()
-
-    def _flush(self) -> None:
-        self._flush_scheduled = False
-        if self.run.closed or self._in_flight or self.parked or not (self._ops or self._lazy or self._lines):
-            return
-        ops = [*self._lazy, *self._ops]
-        self._lazy.clear()
-        self._ops = []
-        if self._lines:
-            lines = tuple(self._lines.popleft() for _ in range(len(self._lines)))
-            ops.insert(0, Logs(lines=lines, workflow_lines=max(self._workflow_lines, self._stored_lines)))
-        self._commit(ops)
-
-    def _commit(self, ops: list[Op]) -> None:
-        self._in_flight = True
-        self._fetch_wanted = False
-        self._commit_number += 1
-        future = self.store.commit(self.lease, self._commit_number, ops, self.delivery.seq)
-        future.add_done_callback(self._answered)
+    def known_seq(self) -> int:
+        return self.delivery.seq
 
     def fetch(self) -> None:
-        """Asks for outcomes that came from elsewhere: an empty commit answers them."""
-        if self._in_flight:
-            self._fetch_wanted = True  # the answer under way may have been made before that outcome
-        elif not self.parked and not self.run.closed:
-            self._commit([])
+        """Asks for outcomes that came from elsewhere."""
+        self.outbox.fetch()
 
-    def _answered(self, future: asyncio.Future[CommitAnswer]) -> None:
-        self._in_flight = False
-        if future.cancelled():
-            return
-        error = future.exception()
-        if self.run.closed:
-            return
-        if error is not None:
-            self._refused(error)
-            return
-        answer = future.result()
+    def commit_answered(self, answer: CommitAnswer) -> None:
+        """Takes what a commit answered: outcomes to deliver, or the end of the lease."""
         if answer.outcomes:
-            self.delivery.add(answer.outcomes)
             self.deaths = 0
-            for entry in answer.outcomes:
-                known = self.requests.get(entry.key)
-                if known is not None:
-                    known.recorded = True
+            self._take_outcomes(answer.outcomes)
         if self.ending:
-            if self._ops and not answer.parked:  # the last operation came while this commit was under way
-                self._flush_soon()
-            else:
+            # The last operation may have come while this commit was under way: then it is still to be written.
+            if answer.parked or not self.outbox.has_ops:
                 self._ended()
             return
         self._parking = False
         if answer.parked:
-            self._fetch_wanted = False
             self.parked = True
+            self.outbox.hold_back()
             self.host.session_parked(self)
             return
         self._has_lease.set()
-        if self._ops:
-            self._flush_soon()
-        elif self._fetch_wanted:
-            self._commit([])
-        self._fetch_wanted = False
         self.run.wake()
 
-    def _refused(self, error: BaseException) -> None:
+    def commit_refused(self, error: BaseException) -> None:
         """A commit was not applied: the lease is gone, the store is, or the engine made a mistake."""
         if self.ending or isinstance(error, LeaseLost | StoreUnavailable):
             self.drop()
             self.host.session_over(self, error)
             return
         self.host.warn(self, f"stopped for a fault of the engine: {error}")
-        self._ops.clear()
-        self._lazy.clear()
+        self.outbox.clear(lazy=True)
         self._close(Block(reason=divergence.engine_fault(error)))
+
+    def _take_outcomes(self, entries: Sequence[Entry]) -> None:
+        self.delivery.add(entries)
+        for entry in entries:
+            known = self.requests.get(entry.key)
+            if known is not None:
+                known.recorded = True
 
     # ── parking ──────────────────────────────────────────────────────────────────────────────────────
 
     def _maybe_park(self) -> None:
-        """Ends the lease when everything open is a wait that the store knows."""
-        if (
-            self._bodies
-            or self._in_flight
-            or self._ops
-            or self._parking
-            or self.draining
-            or self.held
-            or not self._open
-        ):
+        if self._bodies or self._parking or self.draining or self.held or not self._open or not self.outbox.is_idle:
             return
-        open_requests = list(self._open.values())
-        if any(r.recorded for r in open_requests):
+        parking = parking_of(self._open.values(), self.run.tasks, self.clock.now())
+        if parking is None:
             return
-        timers = [r for r in open_requests if r.timer is not None and not r.pending]
-        if not all(r.pending for r in open_requests if r.timer is None) or not open_requests:
-            return
-        soonest = min((r.timer_due for r in timers), default=None)
-        if soonest is not None and (
-            len(timers) == len(open_requests) or soonest - self.clock.now() < PARK_TIMERS_ABOVE * 1_000_000
-        ):
-            return
-        if any(foreign_wait(task, RequestFuture) for task in self.run.tasks if not task.done()):
-            return
-        self._write_timers(timers)
+        self._write_timers(parking.timers)
         self._parking = True
         self._has_lease.clear()
-        self.write(Park(on=tuple(r.key for r in open_requests)))
+        self.write(Park(on=parking.on))
 
-    def _write_timers(self, timers: list[Request]) -> None:
+    def _write_timers(self, timers: Sequence[Request]) -> None:
         """Makes open asyncio timers durable, with their due instant (S1.6)."""
         for request in timers:
             request.pending = True
@@ -527,25 +432,18 @@ class Session:
 
     def reclaim(self, claim: Claim) -> None:
         """Goes on in place under a new lease (S1.10)."""
-        self.lease = claim.lease
-        self._commit_number = 0
         self.parked = False
         self._has_lease.set()
         self.deaths = claim.execution.deaths
         self._take_attempts(claim)
-        self.delivery.add(claim.entries)
-        for entry in claim.entries:
-            known = self.requests.get(entry.key)
-            if known is not None:
-                known.recorded = True
+        self._take_outcomes(claim.entries)
         now = self.clock.now()
         for request in self._open.values():
             body = request.body
             if body is not None and body.resting and body.due_at <= now:
                 request.pending = False
                 self._bodies.add(request)
-        if self._ops or self._lazy or self._lines:
-            self._flush_soon()
+        self.outbox.renew(claim.lease)
         self.run.wake()
 
     def _take_attempts(self, claim: Claim) -> None:
@@ -569,42 +467,12 @@ class Session:
         self._close(op)
 
     def _end(self, main: asyncio.Task[Any]) -> None:
-        """Decides how the execution ends, at the rest after its function did (S2.6)."""
         self._scope.flush()
-        error: BaseException | None
-        error = asyncio.CancelledError("the workflow cancelled itself") if main.cancelled() else main.exception()
-        unrequested = self.delivery.never_requested()
-        if unrequested:
-            self._block(divergence.ended_early(unrequested, error))
-            return
-        if error is None:
-            left = self._left_open()
-            if left is not None:
-                self._finish_failed(left, None)
-                return
-            try:
-                value = self._encode_output(main.result())
-            except UsageError as refused:
-                failure = Failure(type_name="UnserializableResult", message=f"the workflow's result: {refused.message}")
-                self._finish_failed(failure, None)
-                return
-            self._close(Finish(outcome=Outcome.COMPLETED, value=value))
-            return
-        cause = _cause(error)
-        self._finish_failed(record(error, is_ours), cause)
-
-    def _finish_failed(self, failure: Failure, cause: str | None) -> None:
-        self._close(Finish(outcome=Outcome.FAILED, failure=failure, cause_key=cause))
-
-    def _left_open(self) -> Failure | None:
-        for key, coroutine in self._created.items():
-            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
-                coroutine.close()
-                return divergence.unawaited(key, "its call was never awaited")
-        for request in self.requests.values():
-            if not (request.is_wait or request.cancelled or self.delivery.is_delivered(request.key)):
-                return divergence.unawaited(request.key, f"its outcome was not awaited ({request.site})")
-        return None
+        op = end_of(main, self.delivery, self.requests.values(), self._created, self._encode_output)
+        if isinstance(op, Block):
+            self._block(op.reason)
+        else:
+            self._close(op)
 
     def _close(self, op: Finish | Block | Release) -> None:
         """Stops everything that runs and writes the last operation."""
@@ -617,15 +485,16 @@ class Session:
         if isinstance(op, Release):  # outcomes of bodies that have ended are given back with the execution
             self._write_timers([r for r in self._open.values() if r.timer and not (r.recorded or r.pending)])
         else:
-            self._ops.clear()  # what still ran records nothing (S2.6)
+            self.outbox.clear()  # what still ran records nothing (S2.6)
         self.write(op)
+        self.outbox.seal()
         self.ending = True
 
     def _block(self, reason: str) -> None:
         if self.ending or self.run.closed:
             return
         if self.delivery.is_replaying:
-            self._lazy.clear()
+            self.outbox.clear(lazy=True)
         self._close(Block(reason=reason))
 
     def release(self) -> None:
@@ -639,7 +508,7 @@ class Session:
     @property
     def is_idle(self) -> bool:
         """True when no body runs and nothing is being written."""
-        return not (self._bodies or self._in_flight or self._ops or self._flush_scheduled)
+        return not self._bodies and self.outbox.is_idle
 
     def _ended(self) -> None:
         self.drop()
@@ -649,9 +518,9 @@ class Session:
         """Drops the code as the end of the process would; nothing is written any more."""
         if self.run.closed:
             return
-        for timer in (self._lazy_timer, self._stall_timer):
-            if timer is not None:
-                timer.cancel()
+        self.outbox.close()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
         for request in self.requests.values():
             if request.body is not None:
                 request.body.stop()
@@ -661,13 +530,3 @@ class Session:
         for coroutine in self._created.values():
             if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
                 coroutine.close()
-
-
-def _cause(error: BaseException) -> str | None:
-    """Returns the key of the step whose error is in the chain that ended the run (S9.4)."""
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, StepExecutionError):
-            return link.step_key or None
-        link = link.__cause__ or link.__context__
-    return None

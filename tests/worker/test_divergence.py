@@ -132,9 +132,9 @@ def test_waiting_on_asyncios_own_primitives_diverges_at_once(wrap: Any) -> None:
     assert result.warnings == []
 
 
-async def anext_completed(task: asyncio.Task[Any]) -> Any:
+async def anext_completed(task: asyncio.Task[Any]) -> None:
     for earliest in asyncio.as_completed([task]):
-        return await earliest
+        await earliest
 
 
 def test_waiting_on_locks_and_queues_diverges_at_once() -> None:

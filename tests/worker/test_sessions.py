@@ -89,7 +89,9 @@ def test_a_recorded_but_undelivered_step_at_the_return_is_unawaited_not_diverged
         assert failure_of(result) == failure_of(again)
 
 
-@pytest.mark.parametrize("wait", [lambda ctx: ctx.event("w", "t"), lambda ctx: ctx.sleep("w", 50)], ids=["event", "timer"])
+@pytest.mark.parametrize(
+    "wait", [lambda ctx: ctx.event("w", "t"), lambda ctx: ctx.sleep("w", 50)], ids=["event", "timer"]
+)
 def test_a_wait_left_over_at_the_return_is_just_closed(wait: Any) -> None:
     async def main(ctx: Ctx) -> Any:
         task = asyncio.create_task(wait(ctx))
@@ -124,7 +126,9 @@ def test_the_cause_of_a_failed_end_is_the_step_in_its_chain() -> None:
 
 def test_the_end_is_written_even_while_another_commit_is_under_way() -> None:
     async def main(ctx: Ctx) -> Any:
-        return await asyncio.gather(ctx.step("bad", lasts=1, fails=True), *(ctx.step(f"s{n}", lasts=1) for n in range(5)))
+        return await asyncio.gather(
+            ctx.step("bad", lasts=1, fails=True), *(ctx.step(f"s{n}", lasts=1) for n in range(5))
+        )
 
     for seed in range(30):
         result = play(main, seed=seed, lag=0.5)
@@ -378,7 +382,9 @@ def test_a_cancelled_timer_writes_nothing_and_leaves_nothing_on_the_loop() -> No
     async def main(ctx: Ctx) -> Any:
         async with asyncio.timeout(3600):
             await ctx.step("quick")
-        return len([h for h in ctx.session.loop._scheduled if not h.cancelled() and h.when() > ctx.session.loop.time() + 60])
+        return len(
+            [h for h in ctx.session.loop._scheduled if not h.cancelled() and h.when() > ctx.session.loop.time() + 60]
+        )
 
     result = play(main)
     assert result.value == 0 and result.journal == ["quick"]
@@ -641,5 +647,3 @@ def test_the_store_of_these_tests_refuses_a_second_outcome() -> None:
         assert await store.commit(lease, 1, twice, 0) is answer
 
     on_virtual_loop(go)
-
-

@@ -69,7 +69,7 @@ class DiskSync:
         except BlockingIOError:
             return
         except OSError as error:
-            answer = b"e" + str(error).encode()
+            answer = b"e" + f"the sync helper is gone: {error}".encode()
         if answer[:1] == b"r":
             self.is_ready = True
             answer = answer[1:]

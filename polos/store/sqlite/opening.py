@@ -55,6 +55,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
         return
     if applied:
         backup = path.with_name(f"{path.name}.before-{todo[0].number:04d}")
+        backup.touch(mode=0o600)
         with sqlite3.connect(backup) as copy:
             connection.backup(copy)
         copy.close()

@@ -12,6 +12,7 @@ from typing import TypeVar
 from polos.clock import Clock
 from polos.core.model import NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
 from polos.core.ops import CommitAnswer, Lease, Op, Release
+from polos.errors import StoreUnavailable
 from polos.ports import Claim, ClaimRequest
 from polos.store.sql import events, executions
 from polos.store.sql.commit import Commit
@@ -44,7 +45,12 @@ class SqliteStore(SqliteReader):
 
     async def open(self) -> None:
         """Takes the file and brings its schema up to date. Raises `DatabaseInUse`, `StoreUnavailable`."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self._path} cannot be made: {error.strerror}", hint="check the path and its permissions"
+            ) from error
         self._ownership.acquire()
         try:
             self._writer = open_writer(self._path, self._clock)

@@ -23,7 +23,8 @@ UPDATE execution SET status = :running, epoch = epoch + 1, commit_number = 0, wo
 WHERE number IN (
   SELECT e.number FROM execution e
   WHERE e.status = 'queued' AND e.available_at <= :now
-    AND (e.worker_id IS NULL OR e.worker_id = :worker_id OR e.available_at <= :offered_until)
+    AND (e.worker_id IS NULL OR e.worker_id = :worker_id OR e.available_at <= :offered_until
+      OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND w.ended_at IS NOT NULL))
     AND (:any_workflow = 1 OR e.workflow_id IN (SELECT value FROM json_each(:workflow_ids)))
     AND (:any_root = 1 OR e.root IN (SELECT number FROM execution WHERE id IN (SELECT value FROM json_each(:root_ids))))
   ORDER BY e.available_at, e.number LIMIT :limit)

@@ -1,0 +1,44 @@
+"""The life of an execution is one table: final is final, and nothing is a dead end (S9.3)."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from polos.core.status import TERMINAL, TRANSITIONS, Change, Status, after
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL))
+def test_nothing_changes_a_final_status(status: Status) -> None:
+    assert all(after(status, change) is None for change in Change)
+
+
+def test_every_change_happens_somewhere() -> None:
+    assert {change for _, change in TRANSITIONS} == set(Change)
+
+
+def test_every_status_is_reached_and_leads_to_every_end() -> None:
+    reached = {Status.QUEUED}
+    for _ in Status:
+        reached |= {to for (status, _), to in TRANSITIONS.items() if status in reached}
+    assert reached == set(Status)
+    for start in set(Status) - TERMINAL:
+        seen = {start}
+        for _ in Status:
+            seen |= {to for (status, _), to in TRANSITIONS.items() if status in seen}
+        assert seen >= TERMINAL
+
+
+def test_anything_that_is_not_final_can_be_cancelled() -> None:
+    assert all(after(status, Change.CANCEL) is Status.CANCELLED for status in set(Status) - TERMINAL)
+
+
+def test_only_a_running_execution_ends_by_itself() -> None:
+    for status, change in itertools.product(Status, (Change.COMPLETE, Change.FAIL, Change.PARK, Change.BLOCK)):
+        assert (after(status, change) is not None) == (status is Status.RUNNING)
+
+
+def test_a_blocked_execution_is_queued_again_and_never_claimed_straight() -> None:
+    assert after(Status.BLOCKED, Change.UNBLOCK) is Status.QUEUED
+    assert after(Status.BLOCKED, Change.CLAIM) is None
