@@ -18,7 +18,7 @@ from tests.crash import ledger, power
 from tests.crash.invariants import Expected, Snapshot, expected_of, snapshot, violations
 
 ROOT = Path(__file__).resolve().parents[2]
-ENDS_WITHIN = 40.0
+ENDS_WITHIN = 20.0
 """Seconds within which any start of the program has to end: a bound on hanging, far above what it takes."""
 IN_PARALLEL = 3
 

@@ -61,14 +61,14 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-@pytest.mark.parametrize("value", PLAIN, ids=repr)
+@pytest.mark.parametrize("value", PLAIN, ids=lambda value: type(value).__name__)
 def test_plain_json_comes_back_and_needs_no_shape(value: Any) -> None:
     stored = encode(value)
     assert stored.shape is None
     assert same(decode(stored), value) and same(json.loads(stored.text), value) and same(plain(stored), value)
 
 
-@pytest.mark.parametrize("value", TYPED, ids=repr)
+@pytest.mark.parametrize("value", TYPED, ids=lambda value: type(value).__name__)
 def test_other_types_come_back_as_they_were(value: Any) -> None:
     stored = encode(value)
     assert stored.shape is not None
@@ -136,7 +136,7 @@ class SubDict(dict):  # type: ignore[type-arg]
         ({True: 1}, ""), (lambda: 1, ""), (1j, ""), (iter([]), ""), (range(3), ""), (bytearray(b"x"), ""), (Point, ""),
         (Point(1, object()), "/y"), ({1, math.inf}, "/*"), (ValueError("x"), ""), (PurePosixPath("\0"), ""), (SubDict(a=1), ""),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("/") else type(value).__name__,
 )  # fmt: skip
 def test_what_cannot_be_stored_is_refused_with_its_path(value: Any, path: str) -> None:
     with pytest.raises(UnserializableValue) as caught:
