@@ -127,6 +127,7 @@ class Client:
         Raises:
             UnknownExecution: none answers to that, or more than one.
         """
+        _inside_workflow("a client", "a step whose body asks it: ctx.step.run")
         self._check_engine()
         reference = str(execution) if isinstance(execution, int) else execution_id_of(execution)
         found = await self._access().read(lambda store: store.find(reference))
@@ -145,6 +146,7 @@ class Client:
         until: int | None = None,
     ) -> list[Execution]:  # fmt: skip
         """Returns executions, newest first."""
+        _inside_workflow("a client", "a step whose body asks it: ctx.step.run")
         wanted = ExecutionFilter(
             statuses=frozenset({Status(status)}) if status else frozenset(),
             workflow_id=id_of(workflow) if workflow else None, parent_id=parent, root_id=root, since=since, until=until,

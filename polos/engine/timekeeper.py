@@ -43,7 +43,8 @@ class Timekeeper:
             if left <= 0:
                 return
             try:
-                await asyncio.wait_for(self._sooner.wait(), min(left, LOOK_AGAIN))
+                async with asyncio.timeout(min(left, LOOK_AGAIN)):  # (wait_for of 3.11 may swallow a cancel)
+                    await self._sooner.wait()
                 self._sooner.clear()
             except TimeoutError:
                 if self._next is None:

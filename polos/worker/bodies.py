@@ -1,214 +1,148 @@
-"""Runs step bodies: attempts, timeouts, threads, retries (S2). Writes nothing itself: tells the session."""
+"""The bodies of one session: which run, which rest before their next attempt, what they store and print. Runs none itself."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import functools
-import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from polos import crashpoints
-from polos.authoring.current import CURRENT_STEP, StepInfo
-from polos.core.failure import record
-from polos.core.ids import idempotency_key
-from polos.core.model import Execution, FailedAttempt, Failure, Kind, Outcome, Stored
+from polos.clock import Clock, Rng
+from polos.core.codec import VALUE_LIMIT, WARN_ABOVE
+from polos.core.model import Execution, FailedAttempt, LogLine, Stored
 from polos.core.ops import Record, RetryAt, StepStarted
-from polos.core.retry import PARK_ABOVE
-from polos.errors import PayloadTooLarge, UnserializableValue
-from polos.ports import RunCall
-from polos.worker.capture import SCOPE, Scope
-from polos.worker.frames import is_ours
-from polos.worker.loop import CURRENT
+from polos.errors import PayloadTooLarge
+from polos.ports import Claim, RunCall
+from polos.worker.body import Body
+from polos.worker.capture import Scope
+from polos.worker.outbox import Outbox
 from polos.worker.pool import BodyPool
 
 if TYPE_CHECKING:
-    from polos.clock import Clock, Rng
     from polos.worker.request import Request
 
 
-class BodyOwner(Protocol):
-    """What bodies need of their session."""
+class BodiesHost(Protocol):
+    """What bodies need of their session's surroundings."""
 
     clock: Clock
     rng: Rng
-    pool: BodyPool
     loop: asyncio.AbstractEventLoop
-    deaths: int
+    pool: BodyPool
 
-    @property
-    def execution(self) -> Execution: ...
-    def write(self, op: Record | RetryAt | StepStarted, lazily: bool = False) -> None: ...
-    def account(self, key: str, value: Stored) -> None: ...
-    def body_over(self, request: Request) -> None: ...
-    def body_rests(self, request: Request) -> None: ...
-    async def body_resumes(self, request: Request) -> None: ...
-    def log_scope(self, key: str, attempt: int) -> Scope: ...
+    def body_changed(self) -> None:
+        """A body rests: the execution may be able to park."""
+        ...
+
+    def warn(self, text: str) -> None: ...
 
 
-def is_async(fn: Callable[..., Any]) -> bool:
-    """Tells whether calling `fn` gives a coroutine; looks through partials and callable objects."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    if inspect.iscoroutinefunction(fn):
-        return True
-    call = getattr(type(fn), "__call__", None)
-    return not inspect.isroutine(fn) and inspect.iscoroutinefunction(call)
+class Bodies:
+    """Implements `BodyOwner` for the bodies of one execution."""
 
+    def __init__(self, host: BodiesHost, claim: Claim, outbox: Outbox, size_limit: int) -> None:
+        self.clock, self.rng, self.loop, self.pool = host.clock, host.rng, host.loop, host.pool
+        self.execution: Execution = claim.execution
+        self.deaths = claim.execution.deaths
+        self._host = host
+        self._outbox = outbox
+        self._size_limit = size_limit
+        self._stored_bytes = claim.execution.stored_bytes
+        self._stored_lines = claim.execution.log_lines
+        self._running: set[Request] = set()
+        self._last: dict[str, FailedAttempt] = {}
+        self._counts: dict[str, int] = {}
+        self._has_lease = asyncio.Event()
+        self._has_lease.set()
+        self._take_attempts(claim)
 
-class Body:
-    """One step's body, over all its attempts in this process."""
+    def __bool__(self) -> bool:
+        """True while a body runs."""
+        return bool(self._running)
 
-    def __init__(self, owner: BodyOwner, request: Request, call: RunCall, failed: int, due_at: int) -> None:
-        self._owner = owner
-        self._request = request
-        self._call = call
-        self._failed = failed
-        self.due_at = due_at
-        self._task: asyncio.Task[None] | None = None
-        self._async = is_async(call.fn)
-        self.resting = False
+    def start(self, request: Request, call: RunCall) -> None:
+        """Starts a body, or the rest of the delay before its next attempt."""
+        last = self._last.get(call.key)
+        request.body = Body(self, request, call, self._counts.get(call.key, 0), last.due_at if last else 0)
+        self._running.add(request)
+        request.body.start()
 
-    def start(self) -> None:
-        """Starts the next attempt, or the rest of the delay before it, on the host loop."""
-        context: contextvars.Context = self._request.context.copy()
-        context.run(CURRENT.set, None)
-        self._task = context.run(self._make_task)
+    def stop(self, request: Request) -> None:
+        """Cancels a body; never waits for it."""
+        if request.body is not None:
+            self._running.discard(request)
+            request.body.stop()
 
-    def _make_task(self) -> asyncio.Task[None]:
-        return self._owner.loop.create_task(self._attempts())
+    def stop_all(self) -> None:
+        """Cancels every body that runs."""
+        for request in list(self._running):
+            self.stop(request)
 
-    def stop(self) -> None:
-        """Cancels the body; never waits for it (S1.6)."""
-        if self._task is not None:
-            self._task.cancel()
+    def lease_ends(self) -> None:
+        """Lets no attempt begin until `lease_begins`."""
+        self._has_lease.clear()
 
-    async def _attempts(self) -> None:
-        owner, call = self._owner, self._call
-        while True:
-            delay = self.due_at - owner.clock.now()
-            if delay > 0:
-                self.resting = delay > PARK_ABOVE
-                if self.resting:
-                    owner.body_rests(self._request)
-                await asyncio.sleep(delay / 1_000_000)
-                if self.resting:
-                    await owner.body_resumes(self._request)
-                self.resting = False
-            attempt = 1 + self._failed + owner.deaths
-            started_at = owner.clock.now()
-            owner.write(StepStarted(key=call.key, kind=Kind.RUN, attempt=attempt, at=started_at), lazily=True)
-            crashpoints.reached("body.before")
-            failure, value = await self._attempt(attempt)
-            crashpoints.reached("body.after")
-            ended_at = owner.clock.now()
-            due_at = None
-            if failure is not None:
-                self._failed += 1
-                delay_for = call.policy.delay_after(self._failed, failure, owner.rng.random())
-                due_at = None if delay_for is None else ended_at + delay_for
-            if failure is not None and due_at is not None:
-                self.due_at = due_at
-                failed = FailedAttempt(
-                    key=call.key,
-                    attempt=attempt,
-                    failure=failure,
-                    started_at=started_at,
-                    ended_at=ended_at,
-                    due_at=due_at,
-                )
-                owner.write(
-                    RetryAt(
-                        failed=failed,
-                        kind=Kind.RUN,
-                        after=self._request.after,
-                        parks=due_at - ended_at > PARK_ABOVE,
-                        site=call.site,
-                    )
-                )
-                continue
-            owner.body_over(self._request)
-            owner.write(
-                Record(
-                    key=call.key, kind=Kind.RUN, after=self._request.after, attempt=attempt, value=value,
-                    outcome=Outcome.COMPLETED if failure is None else Outcome.FAILED, failure=failure,
-                    site=call.site, arguments=call.arguments, started_at=started_at, ended_at=ended_at,
-                )
-            )  # fmt: skip
-            return
+    def lease_begins(self, claim: Claim | None = None) -> None:
+        """Goes on under a lease; `claim`: a new one."""
+        if claim is not None:
+            self.deaths = claim.execution.deaths
+            self._take_attempts(claim)
+        self._has_lease.set()
 
-    async def _attempt(self, attempt: int) -> tuple[Failure | None, Stored | None]:
-        owner, call = self._owner, self._call
-        execution_id = owner.execution.id
-        CURRENT_STEP.set(
-            StepInfo(
-                execution_id=execution_id,
-                step_key=call.key,
-                attempt=attempt,
-                idempotency_key=idempotency_key(execution_id, call.key, owner.execution.life),
+    def wake(self, request: Request) -> None:
+        """Counts a resting body whose delay is over as running again, so that the execution does not park anew."""
+        body = request.body
+        if body is not None and body.resting and body.due_at <= self.clock.now():
+            request.pending = False
+            self._running.add(request)
+
+    def _take_attempts(self, claim: Claim) -> None:
+        counts: dict[str, int] = {}
+        for failed in claim.attempts:
+            self._last[failed.key] = failed
+            counts[failed.key] = counts.get(failed.key, 0) + 1
+        self._counts.update(counts)
+
+    # ── BodyOwner ────────────────────────────────────────────────────────────────────────────────────
+
+    def write(self, op: Record | RetryAt | StepStarted, lazily: bool = False) -> None:
+        self._outbox.write(op, lazily)
+
+    def body_over(self, request: Request) -> None:
+        self._running.discard(request)
+
+    def body_rests(self, request: Request) -> None:
+        """A long delay before the next attempt has begun: the execution may park for it."""
+        self._running.discard(request)
+        request.pending = True
+        self._host.body_changed()
+
+    async def body_resumes(self, request: Request) -> None:
+        """Returns when the body may run its next attempt: under a lease only."""
+        await self._has_lease.wait()
+        request.pending = False
+        self._running.add(request)
+
+    def account(self, key: str, value: Stored) -> None:
+        """Counts a value against what one execution may hold (S3.3). Raises `PayloadTooLarge`."""
+        size = len(value.text)
+        if size > WARN_ABOVE:
+            self._host.warn(f"step {key!r} stores {size:,} bytes; a value may take {VALUE_LIMIT:,}")
+        if self._stored_bytes + size > self._size_limit:
+            raise PayloadTooLarge(
+                f"the execution's values take {self._stored_bytes + size:,} bytes with this one, "
+                f"the limit is {self._size_limit:,}",
+                hint="store large data elsewhere and pass its name",
             )
-        )
-        scope = owner.log_scope(call.key, attempt)
-        SCOPE.set(scope)
-        try:
-            result = await self._invoke()
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and getattr(task, "cancelling", lambda: 0)():
-                raise
-            return record(error, is_ours), None  # the body cancelled itself: an error like any other
-        except BaseException as error:
-            return record(error, is_ours), None
-        finally:
-            scope.flush()
-        try:
-            value = call.encode(result)
-            owner.account(call.key, value)
-            return None, value
-        except UnserializableValue as error:
-            return Failure(type_name="UnserializableResult", message=error.message, non_retryable=True), None
-        except PayloadTooLarge as error:
-            return Failure(type_name="PayloadTooLarge", message=error.message, non_retryable=True), None
+        self._stored_bytes += size
 
-    async def _invoke(self) -> Any:
-        call, loop = self._call, self._owner.loop
-        if self._async and call.timeout is None:
-            return await call.fn(*call.args, **call.kwargs)
-        if call.timeout is None:
-            result = await self._in_thread()
-            return await result if inspect.isawaitable(result) else result
-        inner = loop.create_task(self._without_timeout())
-        try:
-            done, _ = await asyncio.wait({inner}, timeout=call.timeout)
-        except asyncio.CancelledError:
-            inner.cancel()
-            raise
-        if not done:
-            # The attempt is over whatever the body does with its cancellation (S2.7).
-            inner.cancel()
-            inner.add_done_callback(_retrieved)
-            raise TimeoutError(f"the attempt took longer than {call.timeout:g} s")
-        return inner.result()
+    def log_scope(self, key: str | None, attempt: int) -> Scope:
+        """Returns where lines of a body go; key None: the workflow's own, of which a replay stores none again."""
+        return Scope(self._take_line, key, attempt)
 
-    async def _without_timeout(self) -> Any:
-        call = self._call
-        if self._async:
-            return await call.fn(*call.args, **call.kwargs)
-        result = await self._in_thread()
-        return await result if inspect.isawaitable(result) else result
-
-    async def _in_thread(self) -> Any:
-        call, pool = self._call, self._owner.pool
-        context = contextvars.copy_context()
-        future = pool.submit(self._owner.loop, lambda: context.run(call.fn, *call.args, **call.kwargs))
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            pool.attempt_over(future)
-            raise
-
-
-def _retrieved(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()
+    def _take_line(self, scope: Scope, text: str, level: str, stream: str) -> bool:
+        number = scope.count
+        if scope.step_key is None and number <= self._stored_lines:
+            return False  # a replay repeats it
+        line = LogLine(at=self.clock.now(), level=level, text=text, step_key=scope.step_key, attempt=scope.attempt,
+                       number=number, stream=stream)  # fmt: skip
+        self._outbox.add_line(line, number if scope.step_key is None else 0)
+        return True

@@ -11,7 +11,7 @@ from polos.core.model import Kind
 
 if TYPE_CHECKING:
     from polos.ports import AnyCall
-    from polos.worker.bodies import Body
+    from polos.worker.body import Body
     from polos.worker.loop import RecordedTimer
 
 WAITS = frozenset({Kind.SLEEP, Kind.EVENT, Kind.SUSPEND, Kind.CHILD, Kind.TIMER})

@@ -10,15 +10,12 @@ from typing import Any, Protocol
 
 from polos import crashpoints
 from polos.clock import Clock, Ids, Rng
-from polos.core.codec import VALUE_LIMIT, WARN_ABOVE, encode
 from polos.core.delivery import Deliver, Delivery, KindChanged, Stalled
 from polos.core.failure import step_error
 from polos.core.model import (
     Entry,
     Execution,
-    FailedAttempt,
     Kind,
-    LogLine,
     Outcome,
     PendingWait,
     Stored,
@@ -31,20 +28,18 @@ from polos.core.ops import (
     Finish,
     Op,
     Park,
-    Record,
     Release,
 )
 from polos.errors import (
     DuplicateStepKey,
     LeaseLost,
-    PayloadTooLarge,
     StoreUnavailable,
     UsageError,
 )
 from polos.ports import AnyCall, Claim, RunCall, WorkerStore
 from polos.worker import divergence
-from polos.worker.bodies import Body
-from polos.worker.capture import SCOPE, Scope
+from polos.worker.bodies import Bodies
+from polos.worker.capture import SCOPE
 from polos.worker.ending import end_of
 from polos.worker.loop import CURRENT, RecordedTimer, Run, foreign_wait, user_line
 from polos.worker.outbox import Outbox
@@ -52,6 +47,7 @@ from polos.worker.parking import parking_of
 from polos.worker.pool import BodyPool
 from polos.worker.request import Delivered, Request, RequestFuture, SessionClosed
 from polos.worker.starting import op_for
+from polos.worker.timers import LoopTimers
 
 REPLAY_STALL = 60.0
 """Seconds that a replay waits on something not recorded before it counts as diverged (S1.7)."""
@@ -82,12 +78,7 @@ class Session:
         self.store, self.clock, self.ids, self.rng = host.store, host.clock, host.ids, host.rng
         self.loop, self.pool = host.loop, host.pool
         self._execution = claim.execution
-        self.deaths = claim.execution.deaths
-        self.stored_bytes = claim.execution.stored_bytes
         self.delivery = Delivery(claim.entries, claim.pending)
-        self.attempts: dict[str, FailedAttempt] = {}
-        self.failed_counts: dict[str, int] = {}
-        self._take_attempts(claim)
         self.run = Run(claim.execution.id, self.loop, self)
         self.requests: dict[str, Request] = {}
         self.held: list[Request] = []
@@ -97,18 +88,15 @@ class Session:
         self._encode_output = encode_output
         self._main: asyncio.Task[Any] | None = None
         self._open: dict[str, Request] = {}  # requests whose outcome has not reached the code
-        self._bodies: set[Request] = set()
-        self._timers = 0
         self.outbox = Outbox(host.store, claim.lease, self.run, self, claim.execution.log_lines)
+        self.bodies = Bodies(self, claim, self.outbox, host.size_limit)
+        self.timers = LoopTimers(self.run, self.outbox, self.clock)
         self._parking = False
         self._kind_changed: str | None = None
-        self._has_lease = asyncio.Event()
-        self._has_lease.set()
         self._created: dict[str, Any] = {}
-        self._stored_lines = claim.execution.log_lines
         self._stall_timer: asyncio.TimerHandle | None = None
         self._warned: set[str] = set()
-        self._scope = Scope(self._take_line, None, 0)
+        self._scope = self.bodies.log_scope(None, 0)
 
     # ── RunPort ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -172,9 +160,7 @@ class Session:
         self.delivery.cancel(request.key)
         if request.host_timer is not None:
             request.host_timer.cancel()
-        if request.body is not None:
-            self._bodies.discard(request)
-            request.body.stop()
+        self.bodies.stop(request)
         if request.pending and not request.recorded:
             self.write(CloseWait(key=request.key))
             request.pending = False
@@ -213,11 +199,8 @@ class Session:
         return False
 
     def timer_requested(self, timer: RecordedTimer, delay: float) -> None:
-        request = self._admit(f"polos:timer/{self._timers}", Kind.TIMER, "")
-        self._timers += 1
-        request.timer = timer
-        timer.request = request
-        request.timer_due = self.clock.now() + max(0, round(delay * 1_000_000))
+        request = self._admit(self.timers.next_key(), Kind.TIMER, "")
+        self.timers.take(request, timer, delay)
 
     def timer_cancelled(self, timer: RecordedTimer) -> None:
         request = timer.request
@@ -269,7 +252,7 @@ class Session:
         if not foreign:
             self._block(reason)
         elif self._stall_timer is None:
-            self.host.warn(self, f"the replay waits at {foreign[0]} on something that was not recorded")
+            self.warn(f"the replay waits at {foreign[0]} on something that was not recorded")
             self._stall_timer = self.loop.call_later(self.host.replay_stall, self._block, reason)
 
     def _start_held(self) -> None:
@@ -281,83 +264,23 @@ class Session:
                 continue
             request.started = True
             if request.timer is not None:
-                self._start_timer(request)
+                self.timers.start(request)
                 continue
             call = request.call
             assert call is not None
             if isinstance(call, RunCall):
-                self._start_body(request, call)
+                self.bodies.start(request, call)
                 continue
             op = op_for(call, request.after, self._execution, self.clock, self.ids, self.rng)
             request.pending = isinstance(op, Await) or (call.kind is Kind.CHILD)
             self.write(op)
 
-    def _start_body(self, request: Request, call: RunCall) -> None:
-        last = self.attempts.get(call.key)
-        failed = self.failed_counts.get(call.key, 0)
-        request.body = Body(self, request, call, failed, last.due_at if last else 0)
-        self._bodies.add(request)
-        request.body.start()
-
-    def _start_timer(self, request: Request) -> None:
-        delay = max(0.0, (request.timer_due - self.clock.now()) / 1_000_000)
-        self.run.outside(self._arm, request, delay)
-
-    def _arm(self, request: Request, delay: float) -> None:
-        if not request.cancelled and not self.run.closed:
-            request.host_timer = self.loop.call_later(delay, self._timer_fires, request)
-
-    def _timer_fires(self, request: Request) -> None:
-        if request.cancelled or request.pending or request.recorded or self.run.closed or self.draining:
-            return
-        now = self.clock.now()
-        request.recorded = True
-        self.write(
-            Record(key=request.key, kind=Kind.TIMER, outcome=Outcome.COMPLETED, after=request.after,
-                   value=encode(None), started_at=request.timer_due, ended_at=now)
-        )  # fmt: skip
-
-    def account(self, key: str, value: Stored) -> None:
-        """Counts a value against what one execution may hold (S3.3). Raises `PayloadTooLarge`."""
-        size = len(value.text)
-        if size > WARN_ABOVE:
-            self.host.warn(self, f"step {key!r} stores {size:,} bytes; a value may take {VALUE_LIMIT:,}")
-        if self.stored_bytes + size > self.host.size_limit:
-            raise PayloadTooLarge(
-                f"the execution's values take {self.stored_bytes + size:,} bytes with this one, "
-                f"the limit is {self.host.size_limit:,}",
-                hint="store large data elsewhere and pass its name",
-            )
-        self.stored_bytes += size
-
-    # ── what bodies tell ─────────────────────────────────────────────────────────────────────────────
-
-    def body_over(self, request: Request) -> None:
-        self._bodies.discard(request)
-
-    def body_rests(self, request: Request) -> None:
-        """A long delay before the next attempt has begun: the execution may park for it."""
-        self._bodies.discard(request)
-        request.pending = True
+    def body_changed(self) -> None:
         self.run.wake()
 
-    async def body_resumes(self, request: Request) -> None:
-        """Returns when the body may run its next attempt: under a lease only."""
-        await self._has_lease.wait()
-        request.pending = False
-        self._bodies.add(request)
-
-    def log_scope(self, key: str, attempt: int) -> Scope:
-        return Scope(self._take_line, key, attempt)
-
-    def _take_line(self, scope: Scope, text: str, level: str, stream: str) -> bool:
-        number = scope.count
-        if scope.step_key is None and number <= self._stored_lines:
-            return False  # a replay repeats it
-        line = LogLine(at=self.clock.now(), level=level, text=text, step_key=scope.step_key, attempt=scope.attempt,
-                       number=number, stream=stream)  # fmt: skip
-        self.outbox.add_line(line, number if scope.step_key is None else 0)
-        return True
+    def warn(self, text: str) -> None:
+        """Says something about this execution that a person should look at."""
+        self.host.warn(self, text)
 
     # ── commits ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -375,7 +298,7 @@ class Session:
     def commit_answered(self, answer: CommitAnswer) -> None:
         """Takes what a commit answered: outcomes to deliver, or the end of the lease."""
         if answer.outcomes:
-            self.deaths = 0
+            self.bodies.deaths = 0
             self._take_outcomes(answer.outcomes)
         if self.ending:
             # The last operation may have come while this commit was under way: then it is still to be written.
@@ -388,7 +311,7 @@ class Session:
             self.outbox.hold_back()
             self.host.session_parked(self)
             return
-        self._has_lease.set()
+        self.bodies.lease_begins()
         self.run.wake()
 
     def commit_refused(self, error: BaseException) -> None:
@@ -397,7 +320,7 @@ class Session:
             self.drop()
             self.host.session_over(self, error)
             return
-        self.host.warn(self, f"stopped for a fault of the engine: {error}")
+        self.warn(f"stopped for a fault of the engine: {error}")
         self.outbox.clear(lazy=True)
         self._close(Block(reason=divergence.engine_fault(error)))
 
@@ -411,48 +334,25 @@ class Session:
     # ── parking ──────────────────────────────────────────────────────────────────────────────────────
 
     def _maybe_park(self) -> None:
-        if self._bodies or self._parking or self.draining or self.held or not self._open or not self.outbox.is_idle:
+        if self.bodies or self._parking or self.draining or self.held or not self._open or not self.outbox.is_idle:
             return
         parking = parking_of(self._open.values(), self.run.tasks, self.clock.now())
         if parking is None:
             return
-        self._write_timers(parking.timers)
+        self.timers.make_durable(parking.timers)
         self._parking = True
-        self._has_lease.clear()
+        self.bodies.lease_ends()
         self.write(Park(on=parking.on))
-
-    def _write_timers(self, timers: Sequence[Request]) -> None:
-        """Makes open asyncio timers durable, with their due instant (S1.6)."""
-        for request in timers:
-            request.pending = True
-            self.write(
-                Await(key=request.key, kind=Kind.TIMER, after=request.after, deadline=request.timer_due,
-                      started_at=self.clock.now())
-            )  # fmt: skip
 
     def reclaim(self, claim: Claim) -> None:
         """Goes on in place under a new lease (S1.10)."""
         self.parked = False
-        self._has_lease.set()
-        self.deaths = claim.execution.deaths
-        self._take_attempts(claim)
+        self.bodies.lease_begins(claim)
         self._take_outcomes(claim.entries)
-        now = self.clock.now()
         for request in self._open.values():
-            body = request.body
-            if body is not None and body.resting and body.due_at <= now:
-                request.pending = False
-                self._bodies.add(request)
+            self.bodies.wake(request)
         self.outbox.renew(claim.lease)
         self.run.wake()
-
-    def _take_attempts(self, claim: Claim) -> None:
-        for failed in claim.attempts:
-            self.attempts[failed.key] = failed
-        counts: dict[str, int] = {}
-        for failed in claim.attempts:
-            counts[failed.key] = counts.get(failed.key, 0) + 1
-        self.failed_counts.update(counts)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -478,12 +378,9 @@ class Session:
         """Stops everything that runs and writes the last operation."""
         if self.ending:
             return
-        for request in list(self._bodies):
-            if request.body is not None:
-                request.body.stop()
-        self._bodies.clear()
+        self.bodies.stop_all()
         if isinstance(op, Release):  # outcomes of bodies that have ended are given back with the execution
-            self._write_timers([r for r in self._open.values() if r.timer and not (r.recorded or r.pending)])
+            self.timers.make_durable([r for r in self._open.values() if r.timer and not (r.recorded or r.pending)])
         else:
             self.outbox.clear()  # what still ran records nothing (S2.6)
         self.write(op)
@@ -503,12 +400,12 @@ class Session:
 
     def drain(self) -> None:
         """Starts nothing new from now on."""
-        self.draining = True
+        self.draining = self.timers.draining = True
 
     @property
     def is_idle(self) -> bool:
         """True when no body runs and nothing is being written."""
-        return not self._bodies and self.outbox.is_idle
+        return not self.bodies and self.outbox.is_idle
 
     def _ended(self) -> None:
         self.drop()

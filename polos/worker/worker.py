@@ -86,7 +86,8 @@ class LocalWorker:
 
     async def _wait_for_room(self, room: int) -> None:
         try:
-            await asyncio.wait_for(self._room.wait(), None if room <= 0 else 1.0)
+            async with asyncio.timeout(None if room <= 0 else 1.0):  # (wait_for of 3.11 may swallow a cancel)
+                await self._room.wait()
         except TimeoutError:
             pass  # the stuck threads are looked at again
 
@@ -130,11 +131,12 @@ class LocalWorker:
         session = Session(self, claim, workflow.encode_result)
         try:
             payload = workflow.decode_input(claim.execution.input) if workflow.takes_payload else None
-        except InvalidInput as error:
-            session.refuse(Finish(outcome=Outcome.FAILED, failure=record(error, is_ours)))
-            return session
-        except (StoredValueMismatch, CorruptRecord) as error:
-            session.refuse(Block(reason=divergence.input_mismatch(error)))
+        except (InvalidInput, StoredValueMismatch, CorruptRecord) as error:
+            # An input never checked before (S9) is at fault itself; under an execution that has begun, the code has changed.
+            if isinstance(error, InvalidInput) and not (claim.entries or claim.pending or claim.attempts):
+                session.refuse(Finish(outcome=Outcome.FAILED, failure=record(error, is_ours)))
+            else:
+                session.refuse(Block(reason=divergence.input_mismatch(error)))
             return session
         context = WorkflowContext(session)
         arguments: tuple[Any, ...] = (context, payload) if workflow.takes_payload else (context,)

@@ -43,7 +43,12 @@ async def test_a_graceful_stop_lets_bodies_finish_and_the_next_start_goes_on(eng
     async with engine(two) as polos:
         handle = await two.invoke(polos)
         await is_set(started)
+        worker = polos.host.worker
+        assert worker is not None
         stopping = asyncio.create_task(polos.__aexit__(None, None, None))
+        async with asyncio.timeout(10):
+            while not worker._stopping:
+                await asyncio.sleep(0.002)
         let_go.set()
         await stopping
     assert ran == ["one"]

@@ -138,7 +138,7 @@ async def test_a_failed_attempt_is_recorded_before_its_delay_so_a_restart_does_n
 async def test_a_long_delay_parks_the_execution_which_then_goes_on(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, max_hot: int
 ) -> None:
-    monkeypatch.setattr("polos.worker.bodies.PARK_ABOVE", 20_000)
+    monkeypatch.setattr("polos.worker.body.PARK_ABOVE", 20_000)
     ran: list[int] = []
     waited: list[Status] = []
 

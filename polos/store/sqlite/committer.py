@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 from polos import crashpoints
 from polos.errors import PolosError, StoreUnavailable
 from polos.store.sql.statements import statements
-from polos.store.sql.tx import Hint, Tx
+from polos.store.sql.tx import Changed, Hint, Tx
 from polos.store.sqlite.disksync import DiskSync
 
 T = TypeVar("T")
@@ -233,6 +233,14 @@ class Committer:
         return unavailable
 
     # ── care and end ─────────────────────────────────────────────────────────────────────────────────
+
+    def is_unsynced(self, execution_id: str) -> bool:
+        """True while a change of the execution is committed, where readers see it, and not yet durable."""
+        return any(
+            isinstance(hint, Changed) and hint.id == execution_id
+            for waiting in (*self._syncing, *self._unsynced)
+            for hint in waiting.hints
+        )
 
     @property
     def is_idle(self) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from polos.clock import Clock
-from polos.core.model import NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
+from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
 from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.errors import StoreUnavailable
+from polos.core.status import TERMINAL
 from polos.ports import Claim, ClaimRequest
 from polos.store.sql import events, executions
 from polos.store.sql.commit import Commit
@@ -118,13 +119,31 @@ class SqliteStore(SqliteReader):
             lambda: executions.resume(execution_id, step_key, data, answer_id, self._clock.now()), "resume"
         )
 
-    def changed(self, execution_id: str) -> Awaitable[None]:
+    def changed(self, execution_id: str) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._changed[execution_id].add(future)
         future.add_done_callback(
             lambda done: self._changed[execution_id].discard(done) if execution_id in self._changed else None
         )
         return future
+
+    async def get(self, execution_id: str) -> Execution | None:
+        found = await super().get(execution_id)
+        await self._until_durable([found] if found else [])
+        return found
+
+    async def find(self, reference: str) -> list[Execution]:
+        found = await super().find(reference)
+        await self._until_durable(found)
+        return found
+
+    async def _until_durable(self, found: Sequence[Execution]) -> None:
+        """Holds back an end that readers can see and a power cut could still take away (S9.5)."""
+        for execution in found:
+            while execution.status in TERMINAL and self.committer.is_unsynced(execution.id):
+                await asyncio.wait({self.changed(execution.id)}, timeout=1.0)
+                if self.committer.broken is not None:
+                    raise StoreUnavailable(f"the end of {execution.id} could not be made durable") from self.committer.broken
 
     # ── WorkerStore ──────────────────────────────────────────────────────────────────────────────────
 
@@ -140,7 +159,8 @@ class SqliteStore(SqliteReader):
             if claims or left <= 0:
                 return claims
             try:
-                await asyncio.wait_for(self._work.wait(), left)
+                async with asyncio.timeout(left):  # (wait_for of 3.11 may swallow a cancel)
+                    await self._work.wait()
             except TimeoutError:
                 return []
 

@@ -9,9 +9,6 @@ SELECT key, kind, outcome, seq, after, attempt, value, shape, checksum, failure,
   started_at, ended_at
 FROM journal WHERE execution = :execution AND superseded = 0 AND seq > :since ORDER BY seq
 
--- name: entry_exists
-SELECT 1 FROM journal WHERE execution = :execution AND key = :key AND superseded = 0
-
 -- name: insert_wait
 INSERT INTO wait (execution, key, kind, after, channel, deadline, match, since, remaining, request, site, started_at)
 VALUES (:execution, :key, :kind, :after, :channel, :deadline, :match, :since, :remaining, :request, :site, :started_at)
