@@ -290,9 +290,16 @@ class StoreUnavailable(EngineError):
 
 
 class DatabaseInUse(StoreUnavailable):
-    """Another process owns the database file."""
+    """Another process owns the database file.
+
+    Attributes:
+        pid: which one, where it is known.
+        brief: it owns the file for one call only.
+    """
 
     code = "POLOS307"
+    pid: int | None = None
+    brief: bool = False
 
 
 class ResultTimeout(EngineError):

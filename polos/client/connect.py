@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from polos.clock import SystemClock
-from polos.errors import DatabaseInUse
 from polos.ports import ClientStore, ReadStore
 
 T = TypeVar("T")
-BRIEF = 3.0
-"""Seconds that a client waits for another one-call owner to finish."""
 
 
 class Access(Protocol):
@@ -106,17 +103,7 @@ class FileAccess:
 async def _owned(url: str) -> AsyncIterator[ClientStore]:
     from polos.store import open_store
 
-    clock = SystemClock()
-    deadline = clock.monotonic() + BRIEF
-    while True:
-        try:
-            store = await open_store(url, clock, for_one_call=True)
-            break
-        except DatabaseInUse as error:
-            brief = "polos" not in str(getattr(error, "process", "") or "") or clock.monotonic() < deadline
-            if clock.monotonic() > deadline or not brief:
-                raise
-        await asyncio.sleep(0.05)
+    store = await open_store(url, SystemClock(), for_one_call=True)
     try:
         yield store
     finally:

@@ -149,6 +149,8 @@ def _walk(value: Any, path: str, shape: Shape, inside: list[int]) -> Any:
             raise _refuse(value, path, str(value))
         return value
     scalar = _SCALARS.get(kind)
+    if kind is Decimal and not value.is_finite():
+        raise _refuse(value, path, f"Decimal('{value}')")
     if scalar is not None:
         shape[path] = scalar[0]
         return scalar[1](value)

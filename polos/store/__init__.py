@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Literal
 
+from polos.errors import DatabaseInUse
 from polos.settings import database_path
 
 if TYPE_CHECKING:
     from polos.clock import Clock
     from polos.ports import ReadStore, Store
+
+BRIEF = 3.0
+"""Seconds that an owner-to-be waits for one that owns the file for one call only."""
 
 
 async def open_store(
@@ -17,7 +22,7 @@ async def open_store(
     """Returns the open store of a database url; its file is owned until `close`.
 
     Args:
-        for_one_call: the owner does one thing and goes: no helper process is started.
+        for_one_call: the owner does one thing and goes: no helper process is started, and others wait for it.
 
     Raises:
         DatabaseInUse: another process owns the file.
@@ -26,9 +31,16 @@ async def open_store(
     """
     from polos.store.sqlite.store import SqliteStore
 
-    store = SqliteStore(database_path(url), clock, durability, for_one_call)
-    await store.open()
-    return store
+    deadline = clock.monotonic() + BRIEF
+    while True:
+        store = SqliteStore(database_path(url), clock, durability, for_one_call)
+        try:
+            await store.open()
+            return store
+        except DatabaseInUse as error:
+            if not error.brief or clock.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.02)
 
 
 def open_reader(url: str) -> ReadStore:

@@ -136,12 +136,10 @@ class Bodies:
 
     def log_scope(self, key: str | None, attempt: int) -> Scope:
         """Returns where lines of a body go; key None: the workflow's own, of which a replay stores none again."""
-        return Scope(self._take_line, key, attempt)
+        return Scope(self._take_line, key, attempt, self._stored_lines if key is None else 0)
 
     def _take_line(self, scope: Scope, text: str, level: str, stream: str) -> bool:
         number = scope.count
-        if scope.step_key is None and number <= self._stored_lines:
-            return False  # a replay repeats it
         line = LogLine(at=self.clock.now(), level=level, text=text, step_key=scope.step_key, attempt=scope.attempt,
                        number=number, stream=stream)  # fmt: skip
         self._outbox.add_line(line, number if scope.step_key is None else 0)

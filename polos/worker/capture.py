@@ -17,18 +17,21 @@ _LINE_LIMIT = 8_192
 class Scope:
     """Where lines of one attempt (or of the workflow's own code) go. Not thread-safe; lines may come from threads."""
 
-    def __init__(self, take: Callable[[Scope, str, str, str], bool], step_key: str | None, attempt: int) -> None:
+    def __init__(
+        self, take: Callable[[Scope, str, str, str], bool], step_key: str | None, attempt: int, stored: int = 0
+    ) -> None:
         self._take = take
         self.step_key = step_key
         self.attempt = attempt
         self.count = 0
-        self._partial = ""
+        self._stored = stored
+        self._partial: dict[str, str] = {}
         self._dropped = 0
 
     def write(self, text: str, stream: str) -> bool:
         """Takes printed text and passes its whole lines on; returns False where they should not be shown again."""
-        shown = True
-        *lines, self._partial = (self._partial + text).split("\n")
+        shown = self.count >= self._stored  # a line's first part is decided on before its end has come
+        *lines, self._partial[stream] = (self._partial.get(stream, "") + text).split("\n")
         for line in lines:
             shown = self.line(line, "INFO" if stream == "stdout" else "WARNING", stream)
         return shown
@@ -39,13 +42,16 @@ class Scope:
             self._dropped += 1
             return True
         self.count += 1
+        if self.count <= self._stored:
+            return False  # a replay repeats it
         return self._take(self, text[:_LINE_LIMIT], level, stream)
 
     def flush(self) -> None:
         """Passes on what was printed without a newline at the end, and says how many lines were dropped."""
-        if self._partial:
-            text, self._partial = self._partial, ""
-            self.line(text, "INFO", "stdout")
+        for stream, text in self._partial.items():
+            if text:
+                self.line(text, "INFO" if stream == "stdout" else "WARNING", stream)
+        self._partial.clear()
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             self.count += 1

@@ -12,36 +12,16 @@ from polos import crashpoints
 from polos.clock import Clock, Ids, Rng
 from polos.core.delivery import Deliver, Delivery, KindChanged, Stalled
 from polos.core.failure import step_error
-from polos.core.model import (
-    Entry,
-    Execution,
-    Kind,
-    Outcome,
-    PendingWait,
-    Stored,
-)
-from polos.core.ops import (
-    Await,
-    Block,
-    CloseWait,
-    CommitAnswer,
-    Finish,
-    Op,
-    Park,
-    Release,
-)
-from polos.errors import (
-    DuplicateStepKey,
-    LeaseLost,
-    StoreUnavailable,
-    UsageError,
-)
+from polos.core.model import Entry, Execution, Kind, Outcome, PendingWait, Stored
+from polos.core.ops import Await, Block, CloseWait, CommitAnswer, Finish, Op, Park, Release
+from polos.errors import DuplicateStepKey, LeaseLost, StoreUnavailable, UsageError
 from polos.ports import AnyCall, Claim, RunCall, WorkerStore
 from polos.worker import divergence
 from polos.worker.bodies import Bodies
 from polos.worker.capture import SCOPE
 from polos.worker.ending import end_of
-from polos.worker.loop import CURRENT, RecordedTimer, Run, foreign_wait, user_line
+from polos.worker.foreign import ForeignWatch
+from polos.worker.loop import CURRENT, RecordedTimer, Run
 from polos.worker.outbox import Outbox
 from polos.worker.parking import parking_of
 from polos.worker.pool import BodyPool
@@ -94,8 +74,7 @@ class Session:
         self._parking = False
         self._kind_changed: str | None = None
         self._created: dict[str, Any] = {}
-        self._stall_timer: asyncio.TimerHandle | None = None
-        self._warned: set[str] = set()
+        self._foreign = ForeignWatch(self.run, self.warn, host.replay_stall)
         self._scope = self.bodies.log_scope(None, 0)
 
     # ── RunPort ──────────────────────────────────────────────────────────────────────────────────────
@@ -146,9 +125,7 @@ class Session:
             request.pending = True
         else:
             request.recorded = True
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
-            self._stall_timer = None
+        self._foreign.moved()
         return request
 
     def _cancelled(self, request: Request) -> None:
@@ -209,16 +186,7 @@ class Session:
             self._cancelled(request)
 
     def foreign_wake(self, handle: asyncio.Handle) -> None:
-        """Something outside the journal moved the code: worth one warning a line (S1.11)."""
-        task = getattr(getattr(handle, "_callback", None), "__self__", None)
-        line = user_line(task) if isinstance(task, asyncio.Task) and not task.done() else ""
-        if line and line not in self._warned:
-            self._warned.add(line)
-            self.host.warn(
-                self,
-                f"{line} awaits something that the journal does not record; "
-                "its place among the steps is not replayed. Put it into a step: ctx.step.run(...)",
-            )
+        self._foreign.woke(handle)
 
     # ── deliveries ───────────────────────────────────────────────────────────────────────────────────
 
@@ -247,13 +215,12 @@ class Session:
         return True
 
     def _stalled(self, stalled: Stalled) -> None:
-        foreign = [line for line in (foreign_wait(t, RequestFuture) for t in self.run.tasks if not t.done()) if line]
+        foreign = self._foreign.lines()
         reason = divergence.not_requested(stalled.missing, list(self.requests.values()), foreign)
-        if not foreign:
+        if foreign:
+            self._foreign.stall(foreign[0], self._block, reason)
+        else:
             self._block(reason)
-        elif self._stall_timer is None:
-            self.warn(f"the replay waits at {foreign[0]} on something that was not recorded")
-            self._stall_timer = self.loop.call_later(self.host.replay_stall, self._block, reason)
 
     def _start_held(self) -> None:
         if not self.held or self.draining:
@@ -416,8 +383,7 @@ class Session:
         if self.run.closed:
             return
         self.outbox.close()
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
+        self._foreign.moved()
         for request in self.requests.values():
             if request.body is not None:
                 request.body.stop()

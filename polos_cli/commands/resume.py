@@ -53,13 +53,21 @@ async def _resume(
         open_ = [w for w in await client.access().read(lambda store: store.waits(found.id)) if w.kind is Kind.SUSPEND]
         key = step or _only(found, open_)
         if data:
-            answer = read_input(data)
+            answer = _yes_and_no(read_input(data)) if "=" in data[0] else read_input(data)
         else:
             answer = await _asked(client, found, key, open_)
         await client.resume(found.id, key, answer)
         return found, key, answer
     finally:
         await client.close()
+
+
+def _yes_and_no(answer: Any) -> Any:
+    """``approved=no`` means False: as text it would count as true."""
+    words = {"yes": True, "no": False}
+    if not isinstance(answer, dict):
+        return answer
+    return {name: words.get(value, value) if isinstance(value, str) else value for name, value in answer.items()}
 
 
 def _only(found: Execution, open_: list[PendingWait]) -> str:

@@ -16,10 +16,11 @@ from polos.errors import DatabaseInUse, StoreUnavailable
 class Ownership:
     """The lock of one database. The operating system frees it when the process dies, however it dies."""
 
-    def __init__(self, database: Path, clock: Clock) -> None:
+    def __init__(self, database: Path, clock: Clock, brief: bool = False) -> None:
         self._path = database.with_name(database.name + ".lock")
         self._database = database
         self._clock = clock
+        self._brief = brief
         self._file: Any = None
 
     def acquire(self) -> None:
@@ -44,7 +45,8 @@ class Ownership:
             raise in_use(self._database, holder) from None
         file.seek(0)
         file.truncate()
-        json.dump({"pid": os.getpid(), "command": _command(), "since": self._clock.now()}, file)
+        holder = {"pid": os.getpid(), "command": _command(), "since": self._clock.now(), "brief": self._brief}
+        json.dump(holder, file)
         file.flush()
         self._file = file
 
@@ -81,4 +83,5 @@ def in_use(database: Path, holder: dict[str, Any]) -> DatabaseInUse:
         + "; reading works all the same: polos ps, show, events, logs",
         pid=pid,
         process=command,
+        brief=holder.get("brief", True),  # a lock that is just being taken or let go names nobody yet
     )

@@ -12,8 +12,8 @@ from typing import TypeVar
 from polos.clock import Clock
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
 from polos.core.ops import CommitAnswer, Lease, Op, Release
-from polos.errors import StoreUnavailable
 from polos.core.status import TERMINAL
+from polos.errors import StoreUnavailable
 from polos.ports import Claim, ClaimRequest
 from polos.store.sql import events, executions
 from polos.store.sql.commit import Commit
@@ -36,7 +36,7 @@ class SqliteStore(SqliteReader):
         self._clock = clock
         self._durability = durability
         self._for_one_call = for_one_call
-        self._ownership = Ownership(path, clock)
+        self._ownership = Ownership(path, clock, for_one_call)
         self._writer: sqlite3.Connection | None = None
         self._committer: Committer | None = None
         self._work = asyncio.Event()
@@ -143,7 +143,9 @@ class SqliteStore(SqliteReader):
             while execution.status in TERMINAL and self.committer.is_unsynced(execution.id):
                 await asyncio.wait({self.changed(execution.id)}, timeout=1.0)
                 if self.committer.broken is not None:
-                    raise StoreUnavailable(f"the end of {execution.id} could not be made durable") from self.committer.broken
+                    raise StoreUnavailable(
+                        f"the end of {execution.id} could not be made durable"
+                    ) from self.committer.broken
 
     # ── WorkerStore ──────────────────────────────────────────────────────────────────────────────────
 
