@@ -63,7 +63,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\nmedians of {options.rounds} rounds, durability {options.durability}{scale}")
         print(table(outcomes))
     for failure in runner.failures:
-        print(f"benchmarks: {failure}", file=sys.stderr)
+        first, *rest = failure.strip().splitlines()
+        print(f"benchmarks: {first} {rest[-1] if rest else ''}".rstrip(), file=sys.stderr)
     return 1 if runner.failures else 0
 
 

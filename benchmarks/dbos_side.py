@@ -15,7 +15,20 @@ from dbos import DBOS
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from benchmarks.side import HUNG, READY, STEP, answer, arguments, latencies, percentile, stamp, step_figures, timed
+from benchmarks.side import (
+    HUNG,
+    READY,
+    STEP,
+    answer,
+    arguments,
+    calls_of,
+    latencies,
+    percentile,
+    stamp,
+    step_figures,
+    timed,
+    units,
+)
 
 args = arguments()
 stamps: list[float] = []
@@ -113,8 +126,7 @@ async def measure(workload: str, count: int) -> dict[str, float]:
         async def by_handle() -> None:
             await (await DBOS.start_workflow_async(one)).get_result()
 
-        calls = max(20, count // 5)
-        ways = [await latencies(way, calls) for way in (one, by_handle)]
+        ways = [await latencies(way, calls_of(count)) for way in (one, by_handle)]
         found = min(ways, key=lambda seconds: percentile(seconds, 0.5))
         return {"p50_ms": percentile(found, 0.5) * 1000, "p99_ms": percentile(found, 0.99) * 1000}
     if workload == "W7":
@@ -143,8 +155,12 @@ async def main() -> None:
             answer(figures={}, bodies=crash["bodies"], **told())
             return
         await ten()
+        await wide(2)
         await asyncio.sleep(0.5)
+        cpu = time.process_time()
         figures = await measure(args.workload, count)
+        ways = 2 if args.workload == "W4" else 1
+        figures["cpu_us"] = (time.process_time() - cpu) / (ways * units(args.workload, count)) * 1e6
         answer(figures=figures, **told())
     finally:
         DBOS.destroy(workflow_completion_timeout_sec=0)

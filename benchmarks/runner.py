@@ -22,7 +22,7 @@ from benchmarks.side import HUNG, MARK, READY, STEP
 from benchmarks.startup import startup
 from benchmarks.workloads import BY_ID, Workload, medians
 
-TIME_LIMIT = 180
+TIME_LIMIT = 600
 """Seconds that one process of a side may take."""
 
 
@@ -144,10 +144,11 @@ class Runner:
         command = [str(self.pythons[side]), "-m", f"benchmarks.{side}_side", workload]
         command += ["--database", str(folder / "db.sqlite"), "--durability", options.durability]
         command += ["--journal", options.journal, "--scale", str(options.scale)]
+        environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}  # the time limit shows where it hung
         errors = (folder / "stderr").open("w+", encoding="utf-8")
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         process.errors = errors  # type: ignore[attr-defined]
-        limit = threading.Timer(TIME_LIMIT, process.kill)
+        limit = threading.Timer(TIME_LIMIT, process.send_signal, (signal.SIGABRT,))
         limit.start()
         try:
             yield process

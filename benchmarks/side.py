@@ -36,6 +36,16 @@ def stamp(name: str) -> None:
     answer(stamp=name, at=time.monotonic())
 
 
+def units(workload: str, count: int) -> int:
+    """Returns how many steps a workload has (W4: calls; W7: children)."""
+    return {"W1": count * 10, "W4": calls_of(count)}.get(workload, count)
+
+
+def calls_of(count: int) -> int:
+    """Returns how many calls W4 makes."""
+    return max(20, count // 5)
+
+
 def percentile(values: list[float], share: float) -> float:
     """Returns the value below which `share` of the values lie."""
     ordered = sorted(values)

@@ -8,7 +8,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", default=False, help="run the long tests too, and the long form of others")
+    parser.addoption(
+        "--long", action="store_true", default=False, help="run the long tests too, and the long form of others"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

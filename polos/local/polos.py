@@ -101,9 +101,15 @@ class Polos(Client):
 
     async def __aexit__(self, *error: object) -> None:
         host, self._host = self._host, None
-        if host is not None:
-            await self._there(host.stop())
-        self._stop_thread()
+        try:
+            if host is not None:
+                await self._there(host.stop())
+        except asyncio.CancelledError:  # asked a second time: at once
+            if host is not None:
+                await self._there(host.stop(grace=0))
+            raise
+        finally:
+            self._stop_thread()
 
     async def unblock(self) -> int:
         """Gives blocked executions one try with the code that is here now (S8.3); returns how many."""

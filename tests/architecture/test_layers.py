@@ -27,7 +27,12 @@ FUNCTION_LIMIT = 60
 def python(program: str) -> str:
     """Runs a program in a fresh interpreter and returns what it prints."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -59,7 +64,9 @@ def test_importing_polos_and_declaring_a_workflow_stays_light() -> None:
 
 def test_help_loads_no_engine() -> None:
     modules = loaded_by("from polos_cli import app\nassert app.main(['--help']) == 0")
-    rooms = [name for name in modules if name.startswith(("polos.worker", "polos.store", "polos.local", "polos.client"))]
+    rooms = [
+        name for name in modules if name.startswith(("polos.worker", "polos.store", "polos.local", "polos.client"))
+    ]
     assert rooms == []
     assert {"pydantic", "sqlite3", "aiosqlite"}.isdisjoint(modules)
 
@@ -97,7 +104,10 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
 def test_functions_are_small_or_their_size_has_a_reason() -> None:
     listed = excepted()
     large = {
-        f"{path.relative_to(ROOT)}:{name}": size for path in ROOMS for name, size in functions(path) if size > FUNCTION_LIMIT
+        f"{path.relative_to(ROOT)}:{name}": size
+        for path in ROOMS
+        for name, size in functions(path)
+        if size > FUNCTION_LIMIT
     }
     assert {name: size for name, size in large.items() if name not in listed} == {}
 
@@ -111,7 +121,9 @@ def test_no_exception_outlives_its_reason() -> None:
 
 
 def test_every_room_says_first_what_it_is() -> None:
-    without = [str(path.relative_to(ROOT)) for path in ROOMS if not ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+    without = [
+        str(path.relative_to(ROOT)) for path in ROOMS if not ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    ]
     assert without == []
 
 
@@ -166,7 +178,8 @@ def test_no_sql_stands_in_code_that_has_a_place_for_it() -> None:
     found = [
         str(path.relative_to(ROOT))
         for path in ROOMS
-        if str(path.relative_to(ROOT)) not in allowed and any(writes.search(text) for text in strings(ast.parse(path.read_text())))
+        if str(path.relative_to(ROOT)) not in allowed
+        and any(writes.search(text) for text in strings(ast.parse(path.read_text())))
     ]
     assert found == []
 
@@ -187,7 +200,12 @@ def test_a_status_is_written_only_as_a_transition_of_the_table_says() -> None:
             if not (isinstance(name, ast.Constant) and isinstance(given, ast.Dict)):
                 continue
             for key, value in zip(given.keys, given.values, strict=True):
-                if isinstance(key, ast.Constant) and key.value in params and isinstance(value, ast.Constant) and value.value:
+                if (
+                    isinstance(key, ast.Constant)
+                    and key.value in params
+                    and isinstance(value, ast.Constant)
+                    and value.value
+                ):
                     stray.append(f"{path.name}:{node.lineno} {key.value}={value.value!r}")
     assert stray == []
 
@@ -195,7 +213,7 @@ def test_a_status_is_written_only_as_a_transition_of_the_table_says() -> None:
 def test_every_status_can_be_reached_and_terminal_ones_cannot_be_left() -> None:
     from polos.core.status import TERMINAL
 
-    assert {after for after in TRANSITIONS.values()} | {Status.QUEUED} == set(Status)
+    assert set(TRANSITIONS.values()) | {Status.QUEUED} == set(Status)
     assert TERMINAL.isdisjoint(before for before, _ in TRANSITIONS)
 
 
@@ -245,7 +263,7 @@ def test_every_public_name_can_be_imported_and_is_documented() -> None:
     assert len(set(polos.__all__)) == len(polos.__all__)
     assert set(polos.__all__) <= set(dir(polos))
     with pytest.raises(AttributeError):
-        polos.no_such_name  # noqa: B018
+        polos.no_such_name
 
 
 def test_every_public_name_is_there_for_type_checkers_too() -> None:

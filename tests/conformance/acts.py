@@ -111,7 +111,9 @@ def wait_end(key: str, execution_id: str) -> Await:
 
 
 def children(key: str, count: int, batch: bool = True, waits: bool = True, workflow: str = "child") -> StartChildren:
-    return StartChildren(key=key, children=tuple(new(workflow, i) for i in range(count)), waits=waits, batch=batch, after=0)
+    return StartChildren(
+        key=key, children=tuple(new(workflow, i) for i in range(count)), waits=waits, batch=batch, after=0
+    )
 
 
 def publish(key: str, topic: str | None, data: Any = None) -> Publish:

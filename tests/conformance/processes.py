@@ -44,7 +44,11 @@ def run(program: str, *arguments: object, **options: object) -> subprocess.Compl
 def owner(database: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that owns the database until the end of the block."""
     process = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(database)], env=environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", OWNER, str(database)],
+        env=environment(),
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert process.stdout is not None and process.stdin is not None
     try:

@@ -7,7 +7,7 @@ import pytest
 from polos.core.model import Failure, Kind, Outcome
 from polos.core.ops import Answer, Finish
 from polos.core.status import Status
-from polos.errors import AlreadyResumed, ExecutionEnded, UnknownExecution, UsageError
+from polos.errors import AlreadyResumed, ExecutionEnded, UnknownExecution
 from polos.ports import EventFilter, ExecutionFilter, Store
 from tests.conformance.acts import (
     SECOND,
@@ -285,7 +285,7 @@ async def test_a_child_is_created_once_per_parent_and_key(store: Store) -> None:
     await store.commit(hand.lease, 1, [op], 0)
     await store.commit(hand.lease, 1, [op], 0)
     assert len(await store.search(ExecutionFilter())) == 2
-    with pytest.raises(Exception):  # noqa: B017, PT011  # each store's own refusal of a second row
+    with pytest.raises(Exception):  # each store's own refusal of a second row
         await store.commit(hand.lease, 2, [children("c", 1, batch=False)], 0)
     assert len(await store.search(ExecutionFilter())) == 2
 

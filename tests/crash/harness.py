@@ -148,9 +148,7 @@ def attempt(folder: Path, kills: Sequence[Kill], expected: Expected, with_power:
     return trial
 
 
-def sweep(
-    folder: Path, trials: Iterable[Sequence[Kill]], run: Callable[[Path, Sequence[Kill]], Trial]
-) -> list[Trial]:
+def sweep(folder: Path, trials: Iterable[Sequence[Kill]], run: Callable[[Path, Sequence[Kill]], Trial]) -> list[Trial]:
     """Makes many trials, a few at a time."""
     with ThreadPoolExecutor(IN_PARALLEL) as pool:
         return list(pool.map(lambda pair: run(folder / f"{pair[0]:04}", pair[1]), enumerate(trials)))

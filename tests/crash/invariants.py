@@ -264,7 +264,12 @@ def _events(found: Found, facts: Facts) -> list[str]:
 
 def _checksums(found: Found) -> list[str]:
     wrong = []
-    sources = [("journal", found.journal), ("result", found.executions), ("input", found.inputs), ("answer", found.answers)]
+    sources = [
+        ("journal", found.journal),
+        ("result", found.executions),
+        ("input", found.inputs),
+        ("answer", found.answers),
+    ]
     for what, rows in sources:
         for row in rows:
             if row["value"] is not None and _checksum(row["value"], row["shape"]) != row["checksum"]:

@@ -71,7 +71,11 @@ async def late(path: Path) -> list[str]:
         await store.take_over()
         new = await claim(store, "wrk_new")
         for number in (1, 2, 7):
-            for ops in ([outcome("b", '"stale"')], [StepStarted(key="b", kind=Kind.RUN, attempt=1, at=0)], [Park(on=())]):
+            for ops in (
+                [outcome("b", '"stale"')],
+                [StepStarted(key="b", kind=Kind.RUN, attempt=1, at=0)],
+                [Park(on=())],
+            ):
                 what = f"commit {number} of {type(ops[0]).__name__} under a lost lease"
                 wrong += await refused(store, path, old.lease, number, list(ops), LeaseLost, what)
         await store.commit(new.lease, 1, [outcome("b", '"right"')], 1)

@@ -13,6 +13,8 @@ import pytest
 from tests.crash.harness import Kill, Place, Trial, attempt, report, sweep, undisturbed
 from tests.crash.invariants import Expected
 
+pytestmark = pytest.mark.timeout(1_800)  # a bound on hanging; `--long` takes some ten minutes
+
 OPS = (
     "Record", "Await", "StartChildren", "Publish", "Answer", "CloseWait", "RetryAt", "StepStarted", "Logs", "Park", "Release",
     "Block", "Finish",
@@ -32,7 +34,10 @@ def test_the_points_cover_every_kind_of_op(baseline: tuple[Expected, Counter[str
     for op in OPS:
         assert f"inside.{op}" in points
         for when in ("before", "commit", "after"):
-            assert any(name.startswith(f"{when}.") and op in name.partition(".")[2].split(",") for name in points), (when, op)
+            assert any(name.startswith(f"{when}.") and op in name.partition(".")[2].split(",") for name in points), (
+                when,
+                op,
+            )
     for name in TRANSACTIONS:
         assert {f"{when}.{name}" for when in ("before", "commit", "after")} <= set(points)
     assert {"body.before", "body.after", "deliver", "sync", "synced"} <= set(points)
@@ -40,11 +45,21 @@ def test_the_points_cover_every_kind_of_op(baseline: tuple[Expected, Counter[str
 
 
 def chosen(points: Counter[str], every: bool) -> list[Kill]:
-    """Every point at its first and last time; every body before and after; with `every`, all of all."""
+    """Every point by name: its first time and its last; all of them for bodies, and for all with `every`.
+
+    Before and at a commit the database is the same, so these two share the first and the last time.
+    """
     kills = []
     for name, count in sorted(points.items()):
-        occurrences = range(1, count + 1) if every or name.startswith("body.") else sorted({1, count})
-        kills += [Kill(name, occurrence) for occurrence in occurrences]
+        if every or name.startswith("body."):
+            occurrences = set(range(1, count + 1))
+        elif name.startswith("before."):
+            occurrences = {1}
+        elif name.startswith("commit."):
+            occurrences = {count}
+        else:
+            occurrences = {1, count}
+        kills += [Kill(name, occurrence) for occurrence in sorted(occurrences)]
     return kills
 
 
@@ -72,8 +87,18 @@ def test_killed_again_during_recovery(
     dice = random.Random(2)
     names = sorted(points)
     first = [dice.choice(chosen(points, True)) for _ in range(200 if request.config.getoption("--long") else 16)]
-    again = ["before.take_over", "commit.take_over", "after.take_over", "after.claim", "deliver", "synced", "body.after"]
-    trials = [(kill, Kill((again + names)[i % (len(again) + len(names))], 1 + i % 3 // 2)) for i, kill in enumerate(first)]
+    again = [
+        "before.take_over",
+        "commit.take_over",
+        "after.take_over",
+        "after.claim",
+        "deliver",
+        "synced",
+        "body.after",
+    ]
+    trials = [
+        (kill, Kill((again + names)[i % (len(again) + len(names))], 1 + i % 3 // 2)) for i, kill in enumerate(first)
+    ]
     found = sweep(tmp_path, trials, partial(attempt, expected=expected))
     tell(f"crash sweep, again during recovery: {len(trials)} trials, {sum(t.killed for t in found)} kills, "
          f"{sum(bool(t.wrong) for t in found)} violations")  # fmt: skip
@@ -88,7 +113,9 @@ def test_killed_at_random(
     seeds = range(200 if request.config.getoption("--long") else 40)
     trials = [(Kill(delay=0.15 + 0.45 * random.Random(seed).random()),) for seed in seeds]
     found = sweep(tmp_path, trials, partial(attempt, expected=expected))
-    tell(f"random kills: {len(trials)} seeds, {sum(t.killed for t in found)} kills, {sum(bool(t.wrong) for t in found)} violations")
+    tell(
+        f"random kills: {len(trials)} seeds, {sum(t.killed for t in found)} kills, {sum(bool(t.wrong) for t in found)} violations"
+    )
     broken = [seed for seed, trial in zip(seeds, found, strict=True) if trial.wrong]
     assert not broken, f"seeds {broken}\n{report(found)}"
 

@@ -201,7 +201,8 @@ async def bakery_bell(ctx: WorkflowContext, topic: str) -> list[Any]:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("POLOS_DURABILITY", "relaxed")  # power cuts are the crash tests' matter
     return f"sqlite:///{tmp_path}/bakery.db"
 
 

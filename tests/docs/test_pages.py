@@ -55,9 +55,10 @@ def namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     module = types.ModuleType("page_of_the_docs")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.chdir(tmp_path)
-    for name in ("POLOS_URL", "POLOS_DURABILITY"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("POLOS_URL", raising=False)
+    monkeypatch.setenv("POLOS_DURABILITY", "relaxed")  # what the pages show does not depend on it; a busy disk would
     known = dict(REGISTRY._by_id)
+    REGISTRY._by_id.clear()
 
     def result(workflow: Any, payload: Any = None, **options: Any) -> Any:
         async def run() -> Any:
@@ -133,7 +134,9 @@ def test_the_exit_codes_of_the_reference_are_those_of_the_command_line() -> None
 def test_the_layers_of_the_page_are_those_that_the_linter_checks() -> None:
     import tomllib
 
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     text = (ROOT / "docs/internals/architecture.md").read_text(encoding="utf-8")
     drawn = re.search(r"```layers\n(.*?)```", text, re.DOTALL)
@@ -149,9 +152,7 @@ def test_every_room_above_the_measure_has_its_reason() -> None:
 
 
 def test_the_promise_stands_word_for_word_where_people_look_for_it() -> None:
-    promise = (
-        "outcomes are recorded exactly once; step bodies run at least once, and never again once their outcome is recorded."
-    )
+    promise = "outcomes are recorded exactly once; step bodies run at least once, and never again once their outcome is recorded."
     for name in ("README.md", "docs/concepts/durability.md"):
         words = " ".join((ROOT / name).read_text(encoding="utf-8").replace(">", " ").split()).replace("**", "")
         assert promise in words, name

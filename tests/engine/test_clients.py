@@ -136,7 +136,15 @@ async def test_an_execution_is_found_by_its_references(engine: Engine) -> None:
     async with engine(order) as polos:
         handle = await order.invoke(polos, {"id": 1})
         await handle.result(10)
-        for reference in (handle, handle.id, handle.number, handle.id[-12:], "last", f"last:{order.id}", await handle.get()):
+        for reference in (
+            handle,
+            handle.id,
+            handle.number,
+            handle.id[-12:],
+            "last",
+            f"last:{order.id}",
+            await handle.get(),
+        ):
             assert (await polos.get(reference)).id == handle.id
         for reference in ("99", "exec_none", "nothing-ends-so", "last:absent"):
             with pytest.raises(UnknownExecution):

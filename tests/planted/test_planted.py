@@ -51,4 +51,4 @@ def test_an_event_outside_the_transaction_is_seen(tmp_path: Path) -> None:
 
 def test_an_answer_before_the_sync_is_seen(tmp_path: Path) -> None:
     wrong = killed(tmp_path, "answer_before_sync")
-    assert any("the code saw" in text and "not recorded" in text for text in wrong), wrong
+    assert any("the code saw" in text for text in wrong), wrong

@@ -1,0 +1,86 @@
+"""`polos run` on a real pseudo-terminal: it asks, is answered, and goes on."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import time
+from pathlib import Path
+
+from tests.cli.shell import POLOS, Shell
+
+
+class Terminal:
+    """A command on a pseudo-terminal of 24 rows and 80 columns."""
+
+    def __init__(self, shell: Shell, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        import fcntl
+        import struct
+        import termios
+
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.process = subprocess.Popen(
+            [*POLOS, *arguments], cwd=shell.folder, env={**shell.env, "TERM": "xterm-256color"}, stdin=theirs, stdout=theirs,
+            stderr=theirs, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self.seen = ""
+
+    def until(self, text: str | None) -> None:
+        """Reads until `text` was shown; None: until the end."""
+        deadline = time.monotonic() + 30
+        while text is None or text not in self.seen:
+            ready, _, _ = select.select([self._ours], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                raise AssertionError(f"never showed {text!r}: {self.seen}")
+            try:
+                data = os.read(self._ours, 4096)
+            except OSError:
+                data = b""  # Linux's way to say that the other side has closed
+            if not data:
+                assert text is None, self.seen
+                return
+            self.seen += data.decode()
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def close(self) -> int:
+        code = self.process.wait(30)
+        os.close(self._ours)
+        return code
+
+
+def test_a_wait_for_a_person_is_asked_right_there_and_goes_on(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".", "--template", "approval").code == 0
+    terminal = Terminal(shell, "run", "approval", "amount:=1200")
+    terminal.until("item")  # a missing field is asked for
+    terminal.type("Laptop\n")
+    terminal.until("approve?")
+    assert "Buy Laptop for 1200.00 EUR?" in terminal.seen
+    terminal.type("perhaps\n")
+    terminal.until("write y, n, s")
+    terminal.type("y\n")
+    terminal.until(None)
+    assert terminal.close() == 0
+    assert '"approved": true' in terminal.seen and "order of Laptop" in terminal.seen
+    assert "\x1b[" in terminal.seen  # live, on a terminal
+    assert shell.polos("show", "last", "--json").json["result"]["approved"] is True
+
+
+def test_a_question_left_open_can_be_answered_later(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".", "--template", "approval").code == 0
+    terminal = Terminal(shell, "run", "approval", "item=Pen", "amount:=3")
+    terminal.until("approve?")
+    terminal.type("s\n")
+    terminal.until("answer later")
+    os.kill(terminal.process.pid, 2)
+    terminal.until(None)
+    assert terminal.close() == 130
+    assert shell.polos("resume", "last", "await_approval", "approved:=false").code == 0
+    assert shell.polos("run", "--attach", "last").json == {"approved": False, "reason": None}
