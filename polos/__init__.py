@@ -9,10 +9,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from polos import events as events
-    from polos.authoring.children import ExecutionHandle as ExecutionHandle
     from polos.authoring.context import WorkflowContext as WorkflowContext
     from polos.authoring.current import StepInfo as StepInfo
     from polos.authoring.current import current_step as current_step
+    from polos.authoring.handle import ExecutionHandle as ExecutionHandle
     from polos.authoring.payload import BatchEventPayload as BatchEventPayload
     from polos.authoring.payload import BatchStepResult as BatchStepResult
     from polos.authoring.payload import BatchWorkflowInput as BatchWorkflowInput
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "polos.authoring.workflow": ("workflow", "Workflow"),
     "polos.authoring.context": ("WorkflowContext",),
-    "polos.authoring.children": ("ExecutionHandle",),
+    "polos.authoring.handle": ("ExecutionHandle",),
     "polos.authoring.current": ("current_step", "StepInfo"),
     "polos.authoring.payload": (
         "EventPayload", "BatchEventPayload", "SchedulePayload", "BatchWorkflowInput", "BatchStepResult",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from polos.authoring.children import ExecutionRef, handle_from
+from polos.authoring.children import ExecutionRef
+from polos.authoring.handle import handle_from
 from polos.authoring.payload import BatchStepResult, EventPayload, event_payload
 from polos.authoring.registry import REGISTRY
 from polos.core import codec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from polos.authoring import decoding, typed
 from polos.authoring.checks import (
@@ -16,8 +16,9 @@ from polos.authoring.checks import (
     timeout_span,
     uuid_from,
 )
-from polos.authoring.children import ExecutionRef, child_spec, execution_id_of
+from polos.authoring.children import ChildOptions, ExecutionRef, child_spec, execution_id_of
 from polos.authoring.digest import arguments_digest
+from polos.authoring.handle import ExecutionHandle
 from polos.authoring.payload import (
     BatchStepResult,
     BatchWorkflowInput,
@@ -34,6 +35,7 @@ from polos.ports import (
     AnswerCall,
     AnyCall,
     ChildrenCall,
+    ChildSpec,
     EventCall,
     PublishCall,
     ResultCall,
@@ -68,7 +70,7 @@ class Steps:
         max_delay: float = 10.0,
         timeout: float | None = None,
         **kwargs: Any,
-    ) -> Coroutine[Any, Any, T]: ...
+    ) -> Coroutine[None, None, T]: ...
     @overload
     def run(
         self,
@@ -80,7 +82,7 @@ class Steps:
         max_delay: float = 10.0,
         timeout: float | None = None,
         **kwargs: Any,
-    ) -> Coroutine[Any, Any, T]: ...
+    ) -> Coroutine[None, None, T]: ...
     def run(
         self,
         key: str,
@@ -91,7 +93,7 @@ class Steps:
         max_delay: float = 10.0,
         timeout: float | None = None,
         **kwargs: Any,
-    ) -> Coroutine[Any, Any, Any]:
+    ) -> Coroutine[None, None, Any]:
         """Runs `fn` and records its outcome; with a recorded outcome, runs nothing and returns that.
 
         Args:
@@ -137,21 +139,21 @@ class Steps:
 
     # ── values ───────────────────────────────────────────────────────────────────────────────────────
 
-    def uuid(self, key: str) -> Coroutine[Any, Any, str]:
+    def uuid(self, key: str) -> Coroutine[None, None, str]:
         """Returns a new UUID, the same on every replay."""
         return self._value(
             key, lambda clock, ids, rng: uuid_from(rng.random(), rng.random(), rng.random(), rng.random())
         )
 
-    def now(self, key: str) -> Coroutine[Any, Any, int]:
+    def now(self, key: str) -> Coroutine[None, None, int]:
         """Returns milliseconds since the epoch, the same on every replay."""
         return self._value(key, lambda clock, ids, rng: clock.now() // 1000)
 
-    def random(self, key: str) -> Coroutine[Any, Any, float]:
+    def random(self, key: str) -> Coroutine[None, None, float]:
         """Returns a float in [0, 1), the same on every replay."""
         return self._value(key, lambda clock, ids, rng: rng.random())
 
-    def _value(self, key: str, make: Callable[[Any, Any, Any], Any]) -> Coroutine[Any, Any, Any]:
+    def _value(self, key: str, make: Callable[[Any, Any, Any], Any]) -> Coroutine[None, None, Any]:
         return self._call(
             ValueCall(key=checked_key(key), kind=Kind.VALUE, site=call_site(3), decode=codec.decode, make=make)
         )
@@ -171,7 +173,7 @@ class Steps:
         hours: float = 0,
         days: float = 0,
         weeks: float = 0,
-    ) -> Coroutine[Any, Any, None]:
+    ) -> Coroutine[None, None, None]:
         """Waits durably for a span of time; costs nothing while it waits. Raises `UsageError` for zero or less."""
         try:
             span = to_microseconds(seconds, minutes, hours, days, weeks)
@@ -181,7 +183,7 @@ class Steps:
             SleepCall(key=checked_key(key), kind=Kind.SLEEP, site=call_site(), decode=codec.decode, span=span)
         )
 
-    def wait_until(self, key: str, moment: datetime) -> Coroutine[Any, Any, None]:
+    def wait_until(self, key: str, moment: datetime) -> Coroutine[None, None, None]:
         """Waits durably until an instant (naive: UTC); past due, it goes on at once."""
         if not isinstance(moment, datetime):
             raise UsageError(f"wait {key!r}: a datetime is needed, not {type(moment).__name__}")
@@ -197,7 +199,7 @@ class Steps:
         timeout: float | None = None,
         match: dict[str, Any] | None = None,
         since: Literal["start", "now"] = "start",
-    ) -> Coroutine[Any, Any, EventPayload]:
+    ) -> Coroutine[None, None, EventPayload]:
         """Waits for the lowest unseen event on `topic` (S4.2).
 
         Args:
@@ -230,7 +232,7 @@ class Steps:
             )
         )
 
-    def suspend(self, key: str, data: Any = None, timeout: float | None = None) -> Coroutine[Any, Any, EventPayload]:
+    def suspend(self, key: str, data: Any = None, timeout: float | None = None) -> Coroutine[None, None, EventPayload]:
         """Asks a person (or a program) and waits for the answer; `timeout` in seconds.
 
         Raises:
@@ -247,7 +249,7 @@ class Steps:
             )
         )
 
-    def resume(self, key: str, execution: ExecutionRef, step_key: str, data: Any = None) -> Coroutine[Any, Any, None]:
+    def resume(self, key: str, execution: ExecutionRef, step_key: str, data: Any = None) -> Coroutine[None, None, None]:
         """Answers the suspend of another execution. A second answer fails with ``AlreadyResumed``."""
         return self._call(
             AnswerCall(
@@ -265,7 +267,7 @@ class Steps:
 
     def publish_event(
         self, key: str, topic: str, data: Any = None, event_type: str | None = None
-    ) -> Coroutine[Any, Any, None]:
+    ) -> Coroutine[None, None, None]:
         """Publishes an event, once, whatever crashes."""
         if topic.startswith("workflow/"):
             raise UsageError(f"topics under 'workflow/' are polos's own ({topic!r})", hint="use publish_workflow_event")
@@ -273,11 +275,11 @@ class Steps:
 
     def publish_workflow_event(
         self, key: str, data: Any = None, event_type: str | None = None
-    ) -> Coroutine[Any, Any, None]:
+    ) -> Coroutine[None, None, None]:
         """Publishes an event on the execution tree's own topic."""
         return self._publish(key, None, data, event_type)
 
-    def _publish(self, key: str, topic: str | None, data: Any, event_type: str | None) -> Coroutine[Any, Any, None]:
+    def _publish(self, key: str, topic: str | None, data: Any, event_type: str | None) -> Coroutine[None, None, None]:
         return self._call(
             PublishCall(
                 key=checked_key(key),
@@ -293,10 +295,10 @@ class Steps:
     # ── children ─────────────────────────────────────────────────────────────────────────────────────
 
     def invoke(
-        self, key: str, workflow: Workflow | str, payload: Any = None, **options: Any
-    ) -> Coroutine[Any, Any, Any]:
+        self, key: str, workflow: Workflow | str, payload: Any = None, **options: Unpack[ChildOptions]
+    ) -> Coroutine[None, None, ExecutionHandle]:
         """Starts a child and returns its `ExecutionHandle`; await it with `result`."""
-        specs = (child_spec(workflow, payload, **options),)
+        specs = (child_spec(workflow, payload, options),)
         return self._call(
             ChildrenCall(
                 key=checked_key(key),
@@ -310,14 +312,14 @@ class Steps:
         )
 
     def invoke_and_wait(
-        self, key: str, workflow: Workflow | str, payload: Any = None, **options: Any
-    ) -> Coroutine[Any, Any, Any]:
+        self, key: str, workflow: Workflow | str, payload: Any = None, **options: Unpack[ChildOptions]
+    ) -> Coroutine[None, None, Any]:
         """Starts a child, waits for its end and returns its result.
 
         Raises:
             ChildFailed, ChildCancelled, ChildTimedOut: it did not complete.
         """
-        specs = (child_spec(workflow, payload, **options),)
+        specs = (child_spec(workflow, payload, options),)
         decode = workflow.decode_result if isinstance(workflow, Workflow) else codec.decode
         return self._call(
             ChildrenCall(
@@ -331,7 +333,9 @@ class Steps:
             )
         )
 
-    def batch_invoke(self, key: str, inputs: Sequence[BatchWorkflowInput]) -> Coroutine[Any, Any, list[Any]]:
+    def batch_invoke(
+        self, key: str, inputs: Sequence[BatchWorkflowInput]
+    ) -> Coroutine[None, None, list[ExecutionHandle]]:
         """Starts many children at once and returns their handles, in order."""
         return self._call(
             ChildrenCall(
@@ -347,7 +351,7 @@ class Steps:
 
     def batch_invoke_and_wait(
         self, key: str, inputs: Sequence[BatchWorkflowInput]
-    ) -> Coroutine[Any, Any, list[BatchStepResult]]:
+    ) -> Coroutine[None, None, list[BatchStepResult]]:
         """Starts many children, waits for all, and returns how each ended, in order; raises for none of them."""
         return self._call(
             ChildrenCall(
@@ -361,7 +365,7 @@ class Steps:
             )
         )
 
-    def result(self, key: str, handle: ExecutionRef) -> Coroutine[Any, Any, Any]:
+    def result(self, key: str, handle: ExecutionRef) -> Coroutine[None, None, Any]:
         """Waits for the end of an execution started with `invoke`, and returns its result."""
         return self._call(
             ResultCall(
@@ -375,7 +379,7 @@ class Steps:
 
     # ── the call ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _call(self, call: AnyCall) -> Coroutine[Any, Any, Any]:
+    def _call(self, call: AnyCall) -> Coroutine[None, None, Any]:
         coroutine = self._outcome(call)
         self._run.created(call.key, coroutine)
         return coroutine
@@ -387,18 +391,20 @@ class Steps:
         return delivered.value
 
 
-def _specs(inputs: Sequence[BatchWorkflowInput]) -> tuple[Any, ...]:
+def _specs(inputs: Sequence[BatchWorkflowInput]) -> tuple[ChildSpec, ...]:
     return tuple(
         child_spec(
-            i.id,
-            i.payload,
-            initial_state=i.initial_state,
-            queue=i.queue,
-            concurrency_key=i.concurrency_key,
-            run_timeout_seconds=i.run_timeout_seconds,
-            session_id=i.session_id,
-            user_id=i.user_id,
-            idempotency_key=i.idempotency_key,
+            one.id,
+            one.payload,
+            {
+                "initial_state": one.initial_state,
+                "queue": one.queue,
+                "concurrency_key": one.concurrency_key,
+                "run_timeout_seconds": one.run_timeout_seconds,
+                "session_id": one.session_id,
+                "user_id": one.user_id,
+                "idempotency_key": one.idempotency_key,
+            },
         )
-        for i in inputs
+        for one in inputs
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from polos.authoring.registry import REGISTRY
 from polos.authoring.typed import MISSING
@@ -13,6 +13,10 @@ from polos.core.model import Stored
 from polos.errors import UsageError
 
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+
+
+if TYPE_CHECKING:
+    from polos.authoring.handle import ExecutionHandle
 
 
 class Invoker(Protocol):
@@ -161,18 +165,20 @@ class Workflow:
         idempotency_key: str | None = None,
         run_timeout_seconds: float | None = None,
         delay: float | None = None,
-    ) -> Any:
+    ) -> ExecutionHandle:
         """Starts an execution and returns its `ExecutionHandle`. `delay` in seconds.
 
         Raises:
             InvalidInput: the payload does not fit; nothing was stored.
             IdempotencyConflict: the key was used with another payload.
         """
-        return await client.invoke(
+        _check_client(client)
+        handle: ExecutionHandle = await client.invoke(
             self, payload, initial_state=initial_state, session_id=session_id, user_id=user_id, queue=queue,
             concurrency_key=concurrency_key, idempotency_key=idempotency_key, run_timeout_seconds=run_timeout_seconds,
             delay=delay,
         )  # fmt: skip
+        return handle
 
     async def run(self, client: Invoker, payload: Any = None, *, timeout: float = 600.0, **options: Any) -> Any:
         """Starts an execution and waits for its result; `timeout` in seconds ends the waiting, not the execution.
@@ -181,8 +187,17 @@ class Workflow:
             ExecutionFailed, ExecutionCancelled: it ended so.
             ResultTimeout: it had not ended in time.
         """
-        handle = await client.invoke(self, payload, **options)
+        _check_client(client)
+        handle: ExecutionHandle = await client.invoke(self, payload, **options)
         return await handle.result(timeout=timeout)
+
+
+def _check_client(client: object) -> None:
+    if isinstance(client, Workflow) or not callable(getattr(client, "invoke", None)):
+        raise UsageError(
+            f"a client is needed to start a workflow, not {client!r}",
+            hint="async with Polos() as polos: await my_workflow.run(polos, payload); or PolosClient()",
+        )
 
 
 @overload

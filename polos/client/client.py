@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeAlias
 
-from polos.authoring.children import ExecutionHandle, execution_id_of
+from polos.authoring.children import execution_id_of
+from polos.authoring.handle import ExecutionHandle
 from polos.authoring.payload import BatchWorkflowInput, EventPayload, instant
 from polos.authoring.registry import REGISTRY, unknown
 from polos.authoring.workflow import Workflow, id_of
@@ -18,16 +20,20 @@ from polos.core.durations import SECOND
 from polos.core.model import Entry, Event, Execution, NewEvent, NewExecution, Published
 from polos.core.status import TERMINAL, Status
 from polos.errors import (
+    Diverged,
+    EngineError,
     ExecutionCancelled,
     ExecutionFailed,
     NoProject,
     RecordedError,
     ResultTimeout,
+    StoredValueMismatch,
     UnknownExecution,
     UsageError,
 )
 from polos.ports import EventFilter, ExecutionFilter
 
+_ENDS = frozenset({"workflow_finish", "workflow_failed", "workflow_cancelled", "workflow_blocked"})
 _clock = SystemClock()
 _ids = TimeOrderedIds()
 
@@ -108,10 +114,7 @@ class Client:
 
     async def _refuse_unknown(self, workflow_id: str) -> None:
         """Refuses an id that no manifest knows, if the database has manifests."""
-        try:
-            workers = await self._access().read(lambda store: store.workers())
-        except Exception:  # no database yet: nobody can know
-            return
+        workers = await self._access().read(lambda store: store.workers())
         known = {name for worker in workers for name in worker.workflow_ids}
         if known and workflow_id not in known:
             raise unknown(workflow_id, known)
@@ -147,6 +150,8 @@ class Client:
     ) -> list[Execution]:  # fmt: skip
         """Returns executions, newest first."""
         _inside_workflow("a client", "a step whose body asks it: ctx.step.run")
+        if status is not None and status not in set(Status):
+            raise UsageError(f"{status!r} is no status", hint="one of " + ", ".join(Status))
         wanted = ExecutionFilter(
             statuses=frozenset({Status(status)}) if status else frozenset(),
             workflow_id=id_of(workflow) if workflow else None, parent_id=parent, root_id=root, since=since, until=until,
@@ -164,6 +169,7 @@ class Client:
 
         Raises:
             ExecutionFailed, ExecutionCancelled: it ended so.
+            Diverged, StoredValueMismatch: it is blocked until new code comes (S8.3).
             ResultTimeout: it had not ended in time.
         """
         _inside_workflow("a client", "ctx.step.result")
@@ -179,7 +185,7 @@ class Client:
             if found is None:
                 waiting.cancel()
                 raise UnknownExecution(f"there is no execution {execution_id}")
-            if found.status in TERMINAL:
+            if found.status in TERMINAL or found.status is Status.BLOCKED:
                 waiting.cancel()
                 return self._result_of(found)
             if deadline is not None and _clock.monotonic() >= deadline:
@@ -191,6 +197,8 @@ class Client:
             await waiting
 
     def _result_of(self, found: Execution) -> Any:
+        if found.status is Status.BLOCKED:
+            raise blocked_error(found)
         if found.status is Status.CANCELLED:
             raise ExecutionCancelled(f"execution {found.number} of {found.workflow_id!r} was cancelled")
         if found.status is Status.FAILED:
@@ -248,9 +256,9 @@ class Client:
         from polos.core.ids import workflow_topic
 
         def is_end(event: Event) -> bool:
-            if event.type not in ("workflow_finish", "workflow_failed", "workflow_cancelled"):
+            if event.type not in _ENDS:
                 return False
-            return bool(codec.plain(event.data).get("id") == handle.id)
+            return bool(codec.plain(event.data).get("execution") == handle.number)
 
         topic = workflow_topic(handle.root_workflow_id, handle.root_execution_id)
         return follow(self._access(), EventFilter(topic=topic), is_end)
@@ -307,6 +315,18 @@ def _default_url() -> str:
             hint="make one (polos init), set POLOS_URL, or name the database: PolosClient('sqlite:///path/to.db')",
         )
     return settings.database
+
+
+def blocked_error(found: Execution) -> EngineError:
+    """Returns the error that says why an execution is blocked (S8.3)."""
+    reason = json.loads(found.blocked_reason or "{}")
+    kinds: dict[str, type[EngineError]] = {"diverged": Diverged, "stored_value_mismatch": StoredValueMismatch}
+    return kinds.get(reason.get("kind"), EngineError)(
+        f"execution {found.number} of {found.workflow_id!r} is blocked: {reason.get('message', 'no reason was recorded')}",
+        hint=reason.get("hint", ""),
+        execution_id=found.id,
+        **{name: reason[name] for name in ("step", "recorded_site", "site") if name in reason},
+    )
 
 
 async def batch_invoke(client: Client, inputs: Sequence[BatchWorkflowInput]) -> list[ExecutionHandle]:

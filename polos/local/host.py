@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +17,20 @@ from polos.errors import StoreUnavailable
 from polos.ports import Store
 from polos.settings import database_path
 from polos.store import open_store
-from polos.worker.capture import Capture
+from polos.worker.capture import Capture, ScopeHandler
 from polos.worker.loop import route
 from polos.worker.worker import LocalWorker
+
+log = logging.getLogger(__name__)
+
+
+def _warn(text: str) -> None:
+    """Shows a warning where nobody else takes it: to the program's logging if it has any, else on stderr."""
+    root = logging.getLogger()
+    if any(not isinstance(handler, ScopeHandler) for handler in root.handlers):
+        log.warning("%s", text)
+    elif sys.__stderr__ is not None:
+        print(f"polos: {text}", file=sys.__stderr__)
 
 
 class Host:
@@ -42,7 +55,7 @@ class Host:
         self._max_concurrent, self._max_hot = max_concurrent_workflows, max_hot
         self._project, self._complete = project, complete
         self._capture = Capture(echo)
-        self._on_warning = on_warning
+        self._on_warning = on_warning or _warn
         self._tasks: list[asyncio.Task[None]] = []
         self.fault: asyncio.Future[BaseException] | None = None
         self.taken_over = 0

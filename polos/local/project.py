@@ -19,6 +19,14 @@ def load_project(settings: Settings) -> Registry:
     return load_modules(settings.project_root, settings.modules)
 
 
+def load_if_there(settings: Settings) -> Registry:
+    """Imports the project's modules as far as there are any: a folder with a database alone has none."""
+    root = settings.project_root
+    if root is None or not any((root / module).exists() for module in settings.modules):
+        return REGISTRY
+    return load_modules(root, settings.modules)
+
+
 def load_environment(settings: Settings) -> list[str]:
     """Sets the variables of the project's ``.env`` that are not set yet, and returns their names."""
     if settings.env_file is None or not settings.env_file.is_file():

@@ -93,7 +93,7 @@ class _Tee(io.TextIOBase):
         return getattr(self.own, name)
 
 
-class _ScopeHandler(logging.Handler):
+class ScopeHandler(logging.Handler):
     """Gives scopes the log records made inside them."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -115,7 +115,7 @@ class Capture:
 
     def __init__(self, echo: bool = True) -> None:
         self._echo = echo
-        self._handler = _ScopeHandler()
+        self._handler = ScopeHandler()
         self._installed: list[tuple[str, TextIO, _Tee]] = []
         self._show_warning: Any = None
 

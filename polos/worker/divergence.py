@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _TODO = "put the code back as it was, or end this execution and start it anew"
 
 
-def _reason(kind: str, message: str, **facts: object) -> str:
-    return orjson.dumps({"kind": kind, "message": message, "hint": _TODO, **facts}).decode()
+def _reason(kind: str, message: str, *, hint: str = _TODO, **facts: object) -> str:
+    return orjson.dumps({"kind": kind, "message": message, "hint": hint, **facts}).decode()
 
 
 def _named(item: Entry | PendingWait) -> str:
@@ -73,9 +73,12 @@ def input_mismatch(error: Exception) -> str:
 
 
 def engine_fault(error: BaseException) -> str:
-    """Returns the reason: the engine refused its own write. Nothing of the workflow's is at fault (S8.6)."""
+    """Returns the reason: polos made a mistake. Nothing of the workflow's is at fault (S8.6)."""
     return _reason(
-        "engine_fault", f"the engine could not record what the code did: {type(error).__name__}: {error}", step=None
+        "engine_fault",
+        f"polos could not go on: {type(error).__name__}: {error}",
+        hint="this is a bug in polos, not in your code; nothing recorded is lost. Please report it",
+        step=None,
     )
 
 

@@ -66,6 +66,8 @@ async def _show(wanted: EventFilter, reference: str | None, follow: bool, databa
 def _write(event: Event, as_json: bool) -> None:
     data = codec.plain(event.data)
     if as_json:
+        if event.topic.startswith("workflow/") and isinstance(data, dict):
+            data |= {name: rfc3339(data[name]) for name in ("at", "until") if isinstance(data.get(name), int)}
         stdout.line(
             {"kind": "event", "v": 1, "position": event.position, "id": event.id, "topic": event.topic,
              "sequence": event.sequence, "type": event.type, "data": data, "created_at": rfc3339(event.created_at)}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from polos.authoring.children import ExecutionHandle
+from polos.authoring.handle import ExecutionHandle
 from polos.core.durations import SECOND, parse_duration
 from polos.errors import UsageError
 from polos.local.project import workflow_named

@@ -11,7 +11,7 @@ from polos.core.durations import show_duration
 from polos.core.ids import short_end
 from polos.core.model import Execution, PendingWait
 from polos.core.status import Status
-from polos.errors import StoreUnavailable, UsageError
+from polos.errors import UsageError
 from polos_cli.output import stderr, stdout
 from polos_cli.output.tables import Cell, Column, status_cell, table
 from polos_cli.session import client_for, clock, execution_json, moment, rfc3339, run_async
@@ -74,10 +74,6 @@ async def _list(
                 of = execution.id
                 waits[of] = await client.access().read(lambda store, of=of: store.waits(of))  # type: ignore[misc]  # a bound default
         return found, waits
-    except StoreUnavailable as error:
-        if "no database" in error.message:
-            return [], {}
-        raise
     finally:
         await client.close()
 

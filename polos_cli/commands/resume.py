@@ -26,6 +26,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Answer an execution that waits for a person."""
+    if step is not None and not data and ("=" in step or step[:1] in "{[@" or step == "-"):
+        data, step = [step], None  # one open suspend needs no name
     found, key, answer = run_async(_resume(execution, step, data, database))
     if as_json:
         stdout.document(

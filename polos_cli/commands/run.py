@@ -9,13 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from polos.authoring.registry import REGISTRY, unknown
 from polos.authoring.workflow import Workflow
+from polos.client.client import blocked_error
 from polos.core import codec
 from polos.core.model import Execution
 from polos.core.status import TERMINAL, Status
-from polos.errors import UsageError
+from polos.errors import UnknownWorkflow, UsageError
 from polos.local.polos import Polos
-from polos.local.project import load_environment, load_project, workflow_named
+from polos.local.project import load_environment, load_if_there, workflow_named
 from polos.settings import Settings, make_project
 from polos_cli import errors
 from polos_cli.options import FORMS, read_input
@@ -26,7 +28,9 @@ from polos_cli.view.prompt import ask_line
 
 
 def command(
-    workflow: Annotated[str, typer.Argument(help="A workflow's id, or file.py:name. With --attach: not needed.")] = "",
+    workflow: Annotated[
+        str, typer.Argument(help="A workflow's id, or file.py:name. With --attach only for a file's.")
+    ] = "",
     input: Annotated[list[str] | None, typer.Argument(help=FORMS)] = None,
     attach: Annotated[
         str | None,
@@ -39,7 +43,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document.")] = False,
 ) -> int:
     """Start a workflow, watch it live, print its result."""
-    if bool(workflow) == bool(attach):
+    if not (workflow or attach) or (attach and input):
         raise UsageError(
             "name a workflow, or an execution to go on with",
             hint="polos run WORKFLOW [INPUT], or polos run --attach last",
@@ -51,8 +55,11 @@ def command(
     if attach:
         if not settings.database:
             client_for(database)  # says that there is no project
-        load_project(settings)
-        return run_async(_run(settings, None, None, attach, timeout, as_json))
+        if workflow:
+            workflow_named(settings, workflow)
+        else:
+            load_if_there(settings)
+        return run_async(_run(settings, None, None, attach, workflow, timeout, as_json))
     found = workflow_named(settings, workflow)
     ask = ask_line if sys.stdin.isatty() and stderr.is_terminal() else None
     payload = read_input(input or [], found.input_schema(), ask)
@@ -60,7 +67,7 @@ def command(
     if not settings.database:
         settings = make_project(Path.cwd())
         stderr.say(f"made {settings.project_root}/.polos for the database (no project was here)", "dim")
-    return run_async(_run(settings, found, payload, None, timeout, as_json))
+    return run_async(_run(settings, found, payload, None, workflow, timeout, as_json))
 
 
 async def _run(
@@ -68,6 +75,7 @@ async def _run(
     workflow: Workflow | None,
     payload: Any,
     attach: str | None,
+    name: str,
     timeout: float | None,
     as_json: bool,
 ) -> int:
@@ -78,6 +86,7 @@ async def _run(
             execution = await polos.get(attach)
             if execution.parent_id is not None:
                 execution = await polos.get(execution.root_id)
+            _check_code(execution)
             if execution.status is Status.BLOCKED:
                 await polos.unblock()
         else:
@@ -90,9 +99,27 @@ async def _run(
             ended = await view.watch(polos, execution, timeout)
         except asyncio.CancelledError:
             view.close()
-            stderr.say(f"stopping; nothing is lost. Go on with it: polos run --attach {execution.number}", "yellow")
+            stderr.say(f"stopping; nothing is lost. Go on with it: {go_on(execution, name)}", "yellow")
             raise
+    if ended.status not in TERMINAL and ended.status is not Status.BLOCKED:
+        stderr.say(f"go on with it: {go_on(ended, name)}", "dim")
     return _end(ended, as_json)
+
+
+def _check_code(execution: Execution) -> None:
+    """Refuses to wait for ever for an execution whose code is not here."""
+    if execution.status not in TERMINAL and REGISTRY.get(execution.workflow_id) is None:
+        error = unknown(execution.workflow_id, [w.id for w in REGISTRY])
+        raise UnknownWorkflow(
+            f"execution {execution.number} runs {execution.workflow_id!r}, and no workflow of that id is here",
+            hint=f"name its file: polos run FILE.py:{execution.workflow_id} --attach {execution.number}; {error.hint}",
+        )
+
+
+def go_on(execution: Execution, workflow: str) -> str:
+    """Returns the command that goes on with an execution; one of a file's needs the file again."""
+    file = f"{workflow} " if workflow.rpartition(":")[0].endswith(".py") else ""
+    return f"polos run {file}--attach {execution.number}"
 
 
 async def _say_others(polos: Polos, execution: Execution) -> None:
@@ -106,8 +133,9 @@ async def _say_others(polos: Polos, execution: Execution) -> None:
         counts["waiting"] = len(waiting)
     others = sum(counts.values())
     if others:
+        noun = "other execution is" if others == 1 else "other executions are"
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
-        stderr.say(f"{others} other executions are unfinished ({told}); this runs only its own: polos ps", "dim")
+        stderr.say(f"{others} {noun} unfinished ({told}); this runs only its own: polos ps", "dim")
 
 
 def _end(execution: Execution, as_json: bool) -> int:
@@ -121,8 +149,7 @@ def _end(execution: Execution, as_json: bool) -> int:
     if execution.status is Status.FAILED and not as_json:
         failed(execution)
     if execution.status is Status.BLOCKED:
-        blocked(execution)
-        return errors.DIVERGED
+        return errors.report(blocked_error(execution), as_json)
     return {
         Status.COMPLETED: errors.DONE,
         Status.FAILED: errors.WORKFLOW_FAILED,
@@ -137,14 +164,3 @@ def failed(execution: Execution) -> None:
         return
     trace = [line for line in failure.traceback_text.splitlines() if line.strip()][:-1]
     stderr.error("", f"{failure.type_name}: {failure.message}", why=trace[-14:], fix=[f"polos show {execution.number}"])
-
-
-def blocked(execution: Execution) -> None:
-    """Says what blocks an execution and what to do."""
-    import orjson
-
-    reason = orjson.loads(execution.blocked_reason or "{}")
-    stderr.error(
-        "POLOS301", f"execution {execution.number} is blocked: {reason.get('message', 'for a reason that was not recorded')}",
-        fix=[reason.get("hint", ""), f"then: polos run --attach {execution.number}"],
-    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -18,7 +18,7 @@ from polos.core.status import TERMINAL, Status
 from polos.errors import UnknownExecution
 from polos.ports import EventFilter
 from polos_cli.output import stdout, style
-from polos_cli.output.sanitize import clip, sanitize
+from polos_cli.output.sanitize import clip, join, sanitize
 from polos_cli.session import client_for, clock, clock_time, execution_json, rfc3339, run_async
 from polos_cli.view.fold import fold
 from polos_cli.view.model import ViewTree
@@ -101,10 +101,9 @@ def _whole(facts: _Facts) -> None:
     now = clock.now()
     took = show_duration((execution.ended_at or now) - execution.created_at)
     state = style.status_text(execution.status.value, sys.stdout)
-    stdout.data(
-        style_join(style.paint(execution.workflow_id, "bold", sys.stdout), f"  {execution.number} ({short_end(execution.id)})  ", state,
-                   f"  started {clock_time(execution.created_at)}, {'took' if execution.ended_at else 'for'} {took}")
-    )  # fmt: skip
+    name = style.paint(execution.workflow_id, "bold", sys.stdout)
+    began = f"started {clock_time(execution.created_at)}, {'took' if execution.ended_at else 'for'} {took}"
+    stdout.data(join((name, f"  {execution.number} ({short_end(execution.id)})  ", state, f"  {began}")))
     if execution.parent_id is not None:
         stdout.data(f"child of {execution.parent_id}, step {sanitize(execution.parent_key or '')}")
     stdout.data(f"input   {_short(execution.input)}")
@@ -125,13 +124,6 @@ def _whole(facts: _Facts) -> None:
     if execution.deaths:
         stdout.data(f"deaths  {execution.deaths} of the process since the last outcome")
     _next(facts)
-
-
-def style_join(*parts: str) -> Any:
-    """Returns parts as one clean line."""
-    from polos_cli.output.sanitize import join
-
-    return join(parts)
 
 
 def _next(facts: _Facts) -> None:

@@ -126,7 +126,7 @@ class LiveView:
             if step.state in _PLAIN_STATES and self._told.get(mark) != step.state:
                 self._told[mark] = step.state
                 single = ViewExecution(number=0, steps={step.key: step})
-                stderr.say(join((" ", prefix, *tree_lines(single, now, 200))))
+                stderr.say(join((" ", prefix, *tree_lines(single, now, 200, least=24))))
         for child in execution.children:
             self._tell(child, f"{prefix}{child.workflow_id} {child.number} ")
 
@@ -151,21 +151,15 @@ class LiveView:
                 elif step.kind == "event" and mark not in self._hinted:
                     self._hinted.add(mark)
                     topic = step.on.partition(":")[2]
-                    self._above(
-                        Clean(
-                            sanitize(
-                                f"  send it: polos send-event {topic} '{{...}}' (after Ctrl-C), then polos run --attach {self._root}"
-                            )
-                        )
-                    )
+                    later = f"(after Ctrl-C), then polos run --attach {self._root}"
+                    self._above(sanitize(f"  send it: polos send-event {topic} '{{...}}' {later}"))
 
     async def _answer(self, client: Client, execution: ViewExecution, step: ViewStep) -> None:
         self._asked.add((execution.number, step.key))
         data = await self._request(client, execution.id, step.key)
         if not (sys.stdin.isatty() and stderr.is_terminal()):
-            self._above(Clean(sanitize(
-                f"  {step.key} waits for an answer: polos resume {execution.number} {step.key} '{{\"approved\": true}}'"
-            )))  # fmt: skip
+            command = f"polos resume {execution.number} {step.key} '{{\"approved\": true}}'"
+            self._above(sanitize(f"  {step.key} waits for an answer. After Ctrl-C: {command}"))
             return
         self._live.close()
         for line in prompt.question_of(data, step.key):

@@ -15,12 +15,15 @@ _BAR = 24
 
 
 def tree_lines(
-    execution: ViewExecution, now: int, columns: int, stream: TextIO | None = None, bars: bool = False
+    execution: ViewExecution, now: int, columns: int, stream: TextIO | None = None, bars: bool = False, least: int = 0
 ) -> list[Clean]:
-    """Returns an execution as lines, its children under the steps that started them; each fits `columns`."""
+    """Returns an execution as lines, its children under the steps that started them; each fits `columns`.
+
+    `least` is the least width of the column of keys.
+    """
     out = stream or sys.stderr
     span = (execution.started_at, execution.ended_at or now)
-    keys = _widest(execution, 0)
+    keys = max(least, _widest(execution, 0))
     lines: list[Clean] = []
     _add(lines, execution, now, "", min(_KEY_WIDTH, max(12, keys)), columns, out, span if bars else None)
     return lines

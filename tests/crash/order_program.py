@@ -245,6 +245,8 @@ async def finish_fickle(polos: Polos) -> None:
     if await reach(polos, handle, Status.WAITING, Status.BLOCKED) is Status.WAITING:
         worker = polos.host.worker
         assert worker is not None
+        while worker.running:  # (the file tells that it waits a sync before the worker is told)
+            await polos.access().changed(handle.id, 0.01)
         worker.evict_all()
         fickle_code = "new"
         published = await polos.publish("signals", {"go": 1}, event_id="go-1")

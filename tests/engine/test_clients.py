@@ -153,7 +153,7 @@ async def test_an_execution_is_found_by_its_references(engine: Engine) -> None:
 
 
 async def test_a_handle_serialises_to_its_ids_and_can_be_bound_anew(engine: Engine) -> None:
-    from polos.authoring.children import handle_from
+    from polos.authoring.handle import handle_from
 
     async with engine(order) as polos:
         handle = await order.invoke(polos, {"id": 1})

@@ -61,7 +61,8 @@ def timed_out(execution: int, key: str, kind: str, now: int) -> Tx[bool]:
     """Completes a wait whose deadline has passed: a timer has fired, anything else has timed out (S4.3)."""
     if kind in (Kind.SLEEP, Kind.TIMER, Kind.RETRY):
         return (yield from complete(execution, key, Outcome.COMPLETED, now, value=Stored("null")))
-    failure = Failure(type_name="TimeoutError", message="no answer came in time")
+    what = "event" if kind == Kind.EVENT else "answer" if kind == Kind.SUSPEND else "end"
+    failure = Failure(type_name="TimeoutError", message=f"no {what} came in time")
     return (yield from complete(execution, key, Outcome.TIMED_OUT, now, failure=failure))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from polos.core import failure as failures
-from polos.core.model import Execution, LogLine, verified
+from polos.core.ids import SHORT_END
+from polos.core.model import Execution, LogLine, Stored, verified
 from polos.core.status import Status
 from polos.errors import UsageError
 from polos.ports import EventFilter, ExecutionFilter, LogFilter
@@ -16,24 +17,29 @@ Query = tuple[str, dict[str, Any]]
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
-def execution_from(row: Row) -> Execution:
-    """Returns the execution of a row of `execution_columns`."""
+def execution_from(row: Row, check: bool = True) -> Execution:
+    """Returns the execution of a row of `execution_columns`; a listing does not `check` values: it shows none."""
     (number, id_, workflow_id, status, created_at, started_at, ended_at, available_at, epoch, seq, deaths, life,
      stored_bytes, log_lines, worker_id, parent_id, parent_key, root_id, root_workflow_id, session_id, user_id,
      idempotency_key, run_timeout, value, shape, checksum, state, state_shape, state_checksum, result, result_shape,
      result_checksum, failure, cause_key, reason, error_type) = row  # fmt: skip
+    value_of = verified if check else _unverified
     return Execution(
         number=number, id=id_, workflow_id=workflow_id, status=Status(status), created_at=created_at,
         started_at=started_at, ended_at=ended_at, available_at=available_at, epoch=epoch, seq=seq, deaths=deaths,
         life=life, stored_bytes=stored_bytes, log_lines=log_lines, worker_id=worker_id, parent_id=parent_id,
         parent_key=parent_key, root_id=root_id, root_workflow_id=root_workflow_id, session_id=session_id,
         user_id=user_id, idempotency_key=idempotency_key, run_timeout=run_timeout,
-        input=verified(value, shape, checksum, f"the input of execution {number}"),
-        initial_state=verified(state, state_shape, state_checksum, f"the state of execution {number}") if state else None,
-        result=verified(result, result_shape, result_checksum, f"the result of execution {number}") if result else None,
+        input=value_of(value, shape, checksum, f"the input of execution {number}"),
+        initial_state=value_of(state, state_shape, state_checksum, f"the state of execution {number}") if state else None,
+        result=value_of(result, result_shape, result_checksum, f"the result of execution {number}") if result else None,
         failure=failures.from_json(failure) if failure else None, cause_key=cause_key,
         blocked_reason=reason if status == Status.BLOCKED else None, error_type=error_type,
     )  # fmt: skip
+
+
+def _unverified(text: str, shape: str | None, checksum: int, what: str) -> Stored:
+    return Stored(text, shape)
 
 
 def by_id(execution_id: str) -> Query:
@@ -49,7 +55,11 @@ def by_reference(reference: str) -> Query:
     if reference.startswith("last:"):
         return f"{columns} WHERE e.workflow_id = :id ORDER BY e.number DESC LIMIT 1", {"id": reference[5:]}
     if reference.isdecimal() and len(reference) < 18:
-        return f"{columns} WHERE e.number = :number", {"number": int(reference)}
+        if len(reference) < SHORT_END:
+            return f"{columns} WHERE e.number = :number", {"number": int(reference)}
+        # An end of an id may be all digits.
+        ends = {"number": int(reference), "pattern": f"%{reference}"}
+        return f"{columns} WHERE e.number = :number OR e.id LIKE :pattern LIMIT 6", ends
     if reference.startswith("exec_"):
         return f"{columns} WHERE e.id = :id", {"id": reference}
     pattern = "%" + reference.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

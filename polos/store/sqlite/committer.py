@@ -127,9 +127,9 @@ class Committer:
             waiting.error, waiting.hints = None, []
             try:
                 waiting.result = self._drive(waiting)
-            except sqlite3.OperationalError:
-                raise  # the disk or the database, not the caller: the group runs again
             except Exception as error:
+                if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+                    raise  # the disk or the database, not the caller: the group runs again
                 if not savepoints:
                     execute("ROLLBACK")
                     return False

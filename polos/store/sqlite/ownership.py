@@ -75,6 +75,14 @@ def _read(file: Any) -> dict[str, Any]:
 def in_use(database: Path, holder: dict[str, Any]) -> DatabaseInUse:
     """Returns the error that names who has the database."""
     pid, command = holder.get("pid"), holder.get("command")
+    if pid == os.getpid():
+        return DatabaseInUse(
+            f"{database} is in use by this process: another Polos or client has it open",
+            hint="use one Polos for a database, and pass it to whatever starts workflows",
+            pid=pid,
+            process=command,
+            brief=holder.get("brief", True),
+        )
     who = f"process {pid} ({command})" if pid else "another process"
     return DatabaseInUse(
         f"{database} is in use by {who}",

@@ -34,6 +34,8 @@ class SqliteReader:
         self._opening = asyncio.Lock()
 
     async def _rows(self, sql: str, params: Any = ()) -> list[Any]:
+        if self._connection is None and not self._path.exists():
+            return []  # nothing was ever started here
         connection = self._connection or await self._open()
         for pause in (0.01, 0.05, 0.2, 0.5, 1.0, _BUSY_FOR):
             try:
@@ -51,10 +53,6 @@ class SqliteReader:
         async with self._opening:
             if self._connection is not None:
                 return self._connection
-            if not self._path.exists():
-                raise StoreUnavailable(
-                    f"there is no database at {self._path} yet", hint="start something: polos run WORKFLOW"
-                )
             connection = aiosqlite.connect(f"file:{_quoted(self._path)}?{self._mode()}", uri=True, isolation_level=None)
             connection._thread.daemon = True  # an open connection must not hang the exit
             try:
@@ -91,7 +89,7 @@ class SqliteReader:
 
     async def search(self, wanted: ExecutionFilter) -> list[Execution]:
         sql, params = listing.search(wanted)
-        return [listing.execution_from(row) for row in await self._rows(sql, params)]
+        return [listing.execution_from(row, check=False) for row in await self._rows(sql, params)]
 
     async def _number(self, execution_id: str) -> int:
         rows = await self._named("execution_by_id", {"id": execution_id})
