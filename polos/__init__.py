@@ -9,6 +9,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from polos import events as events
+    from polos.authoring.agents import Agent as Agent
+    from polos.authoring.agents import batch_agent_invoke as batch_agent_invoke
     from polos.authoring.context import WorkflowContext as WorkflowContext
     from polos.authoring.current import StepInfo as StepInfo
     from polos.authoring.current import current_step as current_step
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "polos.authoring.workflow": ("workflow", "Workflow"),
+    "polos.authoring.agents": ("Agent", "batch_agent_invoke"),
     "polos.authoring.context": ("WorkflowContext",),
     "polos.authoring.handle": ("ExecutionHandle",),
     "polos.authoring.current": ("current_step", "StepInfo"),
