@@ -202,7 +202,7 @@ def validate_input(value: Any, annotation: Any, workflow_id: str) -> Any:
     Raises:
         InvalidInput: with every wrong field.
     """
-    if is_plain(annotation) and annotation in (MISSING, Any, object):
+    if is_plain(annotation) and (annotation in (MISSING, Any, object) or type(value) is annotation):
         return value
     validator = adapter(annotation)
     if validator is None:

@@ -106,6 +106,10 @@ class Bodies:
     def write(self, op: Record | RetryAt | StepStarted, lazily: bool = False) -> None:
         self._outbox.write(op, lazily)
 
+    async def written(self) -> None:
+        """Returns once everything written so far is committed."""
+        await self._outbox.written()
+
     def body_over(self, request: Request) -> None:
         self._running.discard(request)
 

@@ -47,6 +47,8 @@ class Outbox:
         self._fetch_wanted = False
         self._held_back = False
         self._sealed = False
+        self._told_next: list[asyncio.Future[None]] = []  # who waits for what is not committed yet
+        self._told_now: list[asyncio.Future[None]] = []  # who waits for the commit under way
 
     @property
     def has_ops(self) -> bool:
@@ -68,6 +70,13 @@ class Outbox:
             return
         self._ops.append(op)
         self._flush_soon()
+
+    async def written(self) -> None:
+        """Returns once everything written so far is committed, and durable."""
+        if self._ops:
+            told: asyncio.Future[None] = self._run.loop.create_future()
+            self._told_next.append(told)
+            await told
 
     def add_line(self, line: LogLine, workflow_lines: int) -> None:
         """Takes a captured line, from any thread."""
@@ -144,6 +153,8 @@ class Outbox:
     def _commit(self, ops: list[Op]) -> None:
         self._in_flight = True
         self._fetch_wanted = False
+        if not self._ops:
+            self._told_now, self._told_next = self._told_next, []
         self._number += 1
         future = self._store.commit(self.lease, self._number, ops, self._owner.known_seq())
         future.add_done_callback(self._answered)
@@ -158,6 +169,10 @@ class Outbox:
         if error is not None:
             self._owner.commit_refused(error)
             return
+        told, self._told_now = self._told_now, []
+        for waiting in told:
+            if not waiting.done():
+                waiting.set_result(None)
         self._owner.commit_answered(future.result())
         if self._run.closed or self._held_back or self._in_flight:
             return

@@ -98,6 +98,7 @@ class Committer:
         if not self._helped and self._sync is not None and self._sync.is_ready:
             self._helped = True
             self._connection.execute("PRAGMA synchronous = NORMAL")
+        changes = self._connection.total_changes
         try:
             self._run_group(group)
         except sqlite3.Error as error:
@@ -105,8 +106,9 @@ class Committer:
             return
         self._failures = 0
         self.commits += 1
-        if self._helped:
-            self._unsynced.extend(group)
+        changed = self._connection.total_changes != changes
+        if self._helped and (changed or self._syncing or self._unsynced):
+            self._unsynced.extend(group)  # what only read may have seen what is not on disk yet
             self._request_sync()
         else:
             self._release(group)

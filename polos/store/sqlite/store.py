@@ -40,6 +40,8 @@ class SqliteStore(SqliteReader):
         self._writer: sqlite3.Connection | None = None
         self._committer: Committer | None = None
         self._work = asyncio.Event()
+        self._queued = 0  # how often something was queued
+        self._found_less: dict[str, object] = {}  # by worker: what it asked for when it last got less than it could take
         self._changed: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self._on_outcome: dict[str, Callable[[int], None]] = {}
         self._on_due: set[Callable[[int], None]] = set()
@@ -94,6 +96,7 @@ class SqliteStore(SqliteReader):
         """Brings hints to whoever waits for them; after the sync, never before."""
         for hint in hints:
             if isinstance(hint, Queued):
+                self._queued += 1
                 self._work.set()
             elif isinstance(hint, Changed):
                 if hint.outcome and hint.worker_id in self._on_outcome:
@@ -154,17 +157,25 @@ class SqliteStore(SqliteReader):
 
     async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
         deadline = self._clock.monotonic() + wait
+        wants = (request.workflow_ids, request.root_ids)
         while True:
-            self._work.clear()
-            claims = await self._claim(request)
+            asked = (self._queued, wants)
+            if self._found_less.get(request.worker_id) != asked:  # else there is nothing new since the last look
+                self._work.clear()
+                claims = await self._claim(request)
+                if len(claims) < request.limit:
+                    self._found_less[request.worker_id] = asked
+                if claims:
+                    return claims
             left = deadline - self._clock.monotonic()
-            if claims or left <= 0:
-                return claims
+            if left <= 0:
+                self._found_less.pop(request.worker_id, None)
+                return []
             try:
                 async with asyncio.timeout(left):  # (wait_for of 3.11 may swallow a cancel)
                     await self._work.wait()
             except TimeoutError:
-                return []
+                continue  # one last look
 
     async def _claim(self, request: ClaimRequest) -> list[Claim]:
         claiming = self._submit(lambda: executions.claim(request, self._clock.now()), "claim")
