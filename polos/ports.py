@@ -167,12 +167,16 @@ class RunPort(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a claim brings: the execution under its new lease, and every outcome after `since`, which the worker has."""
+    """What a claim brings: the execution under its new lease, and every outcome after `since`, which the worker has.
+
+    `is_held`: the worker had the execution in memory when it asked, so that pending waits are left out.
+    """
 
     lease: Lease
     execution: Execution
     entries: tuple[Entry, ...]
     since: int = 0
+    is_held: bool = False
     pending: tuple[PendingWait, ...] = ()
     attempts: tuple[FailedAttempt, ...] = ()
 

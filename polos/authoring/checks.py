@@ -23,9 +23,25 @@ def checked_key(key: str) -> str:
         raise UsageError(f"a step's key is non-empty text, not {key!r}")
     if len(key) > KEY_LIMIT:
         raise UsageError(f"a step's key has at most {KEY_LIMIT} characters; this one has {len(key)}: {key[:60]!r}…")
+    check_text(key, "a step's key")
     if key.startswith("polos:"):
         raise UsageError(f"keys that start with 'polos:' are polos's own ({key!r})")
     return key
+
+
+def check_text(text: str, what: str) -> None:
+    """Refuses text that cannot be stored: lone surrogates. Raises `UsageError`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} holds a lone surrogate, which cannot be stored: {text!r}") from None
+
+
+def check_topic(key: str, topic: str) -> None:
+    """Refuses what cannot be a topic. Raises `UsageError`."""
+    if not isinstance(topic, str) or not topic or len(topic) > KEY_LIMIT:
+        raise UsageError(f"step {key!r}: a topic is text of 1 to {KEY_LIMIT} characters, not {topic!r}")
+    check_text(topic, "a topic")
 
 
 def call_site(depth: int = 2) -> str:
@@ -76,8 +92,8 @@ def timeout_span(key: str, timeout: float | None) -> int | None:
     """Returns a timeout in microseconds. Raises `UsageError` for zero or less."""
     if timeout is None:
         return None
-    if not timeout > 0:
-        raise UsageError(f"wait {key!r}: a timeout is seconds above 0, not {timeout!r}")
+    if not 0 < timeout < 1e9:
+        raise UsageError(f"wait {key!r}: a timeout is seconds above 0, and finite, not {timeout!r}")
     return max(1, round(timeout * SECOND))
 
 

@@ -11,6 +11,7 @@ from polos.authoring import decoding, typed
 from polos.authoring.checks import (
     call_site,
     check_callable,
+    check_topic,
     checked_key,
     refuse_option_names,
     timeout_span,
@@ -25,6 +26,7 @@ from polos.authoring.payload import (
     EventPayload,
     microseconds,
 )
+from polos.authoring.registry import REGISTRY
 from polos.authoring.workflow import Workflow
 from polos.core import codec
 from polos.core.durations import to_microseconds
@@ -117,7 +119,7 @@ class Steps:
         refuse_option_names(fn, key)
         try:
             policy = RetryPolicy(max_retries=max_retries, base_delay=base_delay, max_delay=max_delay)
-            if timeout is not None and not timeout > 0:
+            if timeout is not None and not 0 < timeout < 1e9:
                 raise ValueError("timeout is seconds above 0")
         except (ValueError, TypeError) as error:
             raise UsageError(f"step {key!r}: {error}") from None
@@ -210,8 +212,7 @@ class Steps:
         Raises:
             StepTimeoutError: no event came in time.
         """
-        if not topic or not isinstance(topic, str):
-            raise UsageError(f"wait {key!r}: a topic is needed")
+        check_topic(key, topic)
         if since not in ("start", "now"):
             raise UsageError(f"wait {key!r}: since is 'start' or 'now', not {since!r}")
         wanted = None
@@ -269,6 +270,7 @@ class Steps:
         self, key: str, topic: str, data: Any = None, event_type: str | None = None
     ) -> Coroutine[None, None, None]:
         """Publishes an event, once, whatever crashes."""
+        check_topic(key, topic)
         if topic.startswith("workflow/"):
             raise UsageError(f"topics under 'workflow/' are polos's own ({topic!r})", hint="use publish_workflow_event")
         return self._publish(key, topic, data, event_type)
@@ -320,7 +322,8 @@ class Steps:
             ChildFailed, ChildCancelled, ChildTimedOut: it did not complete.
         """
         specs = (child_spec(workflow, payload, options),)
-        decode = workflow.decode_result if isinstance(workflow, Workflow) else codec.decode
+        known = workflow if isinstance(workflow, Workflow) else REGISTRY.get(workflow)
+        decode = known.decode_result if known is not None else codec.decode
         return self._call(
             ChildrenCall(
                 key=checked_key(key),

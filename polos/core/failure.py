@@ -39,11 +39,20 @@ def describe(error: BaseException) -> str:
     return text if len(text) <= MESSAGE_LIMIT else text[:MESSAGE_LIMIT] + " … (cut)"
 
 
+def _summary(error: BaseException) -> str:
+    """Returns the message; of a group, with its members'."""
+    text = describe(error)
+    if isinstance(error, BaseExceptionGroup):
+        members = "; ".join(f"{type(one).__name__}: {_summary(one)}" for one in error.exceptions[:8])
+        text = f"{text}: {members}"
+    return text[:MESSAGE_LIMIT]
+
+
 def record(error: BaseException, is_ours: Callable[[str], bool]) -> Failure:
     """Returns the record of an exception, with its traceback less the frames of files that are ours."""
     return Failure(
         type_name=type(error).__name__,
-        message=describe(error),
+        message=_summary(error),
         traceback_text=_format(error, is_ours),
         non_retryable=isinstance(error, NonRetryableError),
     )
@@ -63,7 +72,7 @@ def _format(error: BaseException, is_ours: Callable[[str], bool]) -> str:
         frames = "".join(_user_frames(link.__traceback__, is_ours).format())
         head = "Traceback (most recent call last):\n" + frames if frames else ""
         if not isinstance(link, RecordedError):
-            parts.append(f"{head}{type(link).__name__}: {describe(link)}")
+            parts.append(f"{head}{type(link).__name__}: {_summary(link)}")
         elif link.traceback_text:
             parts.append(link.traceback_text)
         if link.__cause__ is not None:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from polos.core.model import Stored
+
 
 def topic_channel(topic: str) -> str:
     """Returns the channel of waits for events on `topic`."""
@@ -38,6 +40,14 @@ def json_equal(left: Any, right: Any) -> bool:
     if isinstance(left, (int, float)) and isinstance(right, (int, float)):
         return left == right
     return type(left) is type(right) and bool(left == right)
+
+
+def same_value(new: Stored, text: str, shape: str | None) -> bool:
+    """Tells whether a value is the stored one: equal as JSON, whatever the order of its keys (S9.1)."""
+    if (text, shape) == (new.text, new.shape):
+        return True
+    shapes = [None if one is None else json.loads(one) for one in (shape, new.shape)]
+    return bool(shapes[0] == shapes[1]) and json_equal(json.loads(text), json.loads(new.text))
 
 
 def matches(match: str | None, data: str) -> bool:

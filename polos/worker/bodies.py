@@ -32,6 +32,7 @@ class BodiesHost(Protocol):
         """A body rests: the execution may be able to park."""
         ...
 
+    def body_broke(self, error: BaseException) -> None: ...
     def warn(self, text: str) -> None: ...
 
 
@@ -110,6 +111,9 @@ class Bodies:
         """Returns once everything written so far is committed."""
         await self._outbox.written()
 
+    def body_broke(self, error: BaseException) -> None:
+        self._host.body_broke(error)
+
     def body_over(self, request: Request) -> None:
         self._running.discard(request)
 
@@ -144,6 +148,7 @@ class Bodies:
 
     def _take_line(self, scope: Scope, text: str, level: str, stream: str) -> bool:
         number = scope.count
+        text = text.encode("utf-8", "backslashreplace").decode()
         line = LogLine(at=self.clock.now(), level=level, text=text, step_key=scope.step_key, attempt=scope.attempt,
                        number=number, stream=stream)  # fmt: skip
         self._outbox.add_line(line, number if scope.step_key is None else 0)

@@ -42,6 +42,7 @@ class BodyOwner(Protocol):
     def write(self, op: Record | RetryAt | StepStarted, lazily: bool = False) -> None: ...
     async def written(self) -> None: ...
     def account(self, key: str, value: Stored) -> None: ...
+    def body_broke(self, error: BaseException) -> None: ...
     def body_over(self, request: Request) -> None: ...
     def body_rests(self, request: Request) -> None: ...
     async def body_resumes(self, request: Request) -> None: ...
@@ -76,9 +77,15 @@ class Body:
         context: contextvars.Context = self._request.context.copy()
         context.run(CURRENT.set, None)
         self._task = context.run(self._make_task)
+        self._task.add_done_callback(self._ended)
 
     def _make_task(self) -> asyncio.Task[None]:
         return self._owner.loop.create_task(self._attempts())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._owner.body_broke(error)
 
     def stop(self) -> None:
         """Cancels the body; never waits for it (S1.6)."""

@@ -58,9 +58,16 @@ def _left_open(delivery: Delivery, requests: Iterable[Request], created: Mapping
 
 def _cause(error: BaseException) -> str | None:
     """Returns the key of the step whose error is in the chain that ended the run (S9.4)."""
-    link: BaseException | None = error
-    while link is not None:
+    todo: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while todo:
+        link = todo.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
         if isinstance(link, StepExecutionError):
             return link.step_key or None
-        link = link.__cause__ or link.__context__
+        todo.append(link.__cause__ or link.__context__)
+        if isinstance(link, BaseExceptionGroup):
+            todo.extend(reversed(link.exceptions))
     return None

@@ -29,6 +29,8 @@ from polos.worker.request import Delivered, Request, RequestFuture, SessionClose
 from polos.worker.starting import op_for
 from polos.worker.timers import LoopTimers
 
+PARK_AGAIN = 0.05
+"""Seconds after which a refused park is asked for again."""
 REPLAY_STALL = 60.0
 """Seconds that a replay waits on something not recorded before it counts as diverged (S1.7)."""
 
@@ -125,6 +127,7 @@ class Session:
             request.pending = True
         else:
             request.recorded = True
+            request.pending = kind is Kind.EVENT
         self._foreign.moved()
         return request
 
@@ -138,8 +141,8 @@ class Session:
         if request.host_timer is not None:
             request.host_timer.cancel()
         self.bodies.stop(request)
-        if request.pending and not request.recorded:
-            self.write(CloseWait(key=request.key))
+        if request.pending and (not request.recorded or request.kind is Kind.EVENT):
+            self.write(CloseWait(key=request.key))  # an event that it has got meanwhile goes to another wait
             request.pending = False
 
     # ── RunOwner: the loop asks ──────────────────────────────────────────────────────────────────────
@@ -272,7 +275,12 @@ class Session:
             if answer.parked or not self.outbox.has_ops:
                 self._ended()
             return
+        refused = self._parking and not answer.parked and not answer.outcomes
         self._parking = False
+        if refused:
+            # What it would park on is changing in the store: asked again at once, it would be refused again.
+            self._parking = True
+            self.loop.call_later(PARK_AGAIN, self._park_again)
         if answer.parked:
             self.parked = True
             self.outbox.hold_back()
@@ -290,6 +298,14 @@ class Session:
         self.warn(f"stopped for a fault of the engine: {error}")
         self.outbox.clear(lazy=True)
         self._close(Block(reason=divergence.engine_fault(error)))
+
+    def _park_again(self) -> None:
+        self._parking = False
+        self.run.wake()
+
+    def body_broke(self, error: BaseException) -> None:
+        """A body's task ended by a mistake of ours: the execution must not hang."""
+        self._block(divergence.engine_fault(error))
 
     def _take_outcomes(self, entries: Sequence[Entry]) -> None:
         self.delivery.add(entries)

@@ -116,7 +116,7 @@ class LocalWorker:
             self._running[number] = hot
             hot.reclaim(claim)
             return
-        if claim.since:
+        if claim.is_held:
             # It was dropped from memory while the claim was under way, which brings only the newest outcomes.
             self.store.commit(claim.lease, 1, [Release()], claim.execution.seq).add_done_callback(_retrieved)
             return

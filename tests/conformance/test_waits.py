@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from polos.core.model import Failure, Kind, Outcome
-from polos.core.ops import Answer, Finish
+from polos.core.ops import Answer, CloseWait, Finish
 from polos.core.status import Status
-from polos.errors import AlreadyResumed, ExecutionEnded, UnknownExecution
+from polos.errors import AlreadyResumed, ExecutionEnded, UnknownExecution, UsageError
 from polos.ports import EventFilter, ExecutionFilter, Store
 from tests.conformance.acts import (
     SECOND,
@@ -119,8 +119,38 @@ async def test_a_suspends_timeout_is_recorded_and_a_later_answer_does_not_replac
     await store.fire_due()
     entry = await only_entry(store, hand)
     assert entry.outcome is Outcome.TIMED_OUT
-    await store.resume(hand.execution.id, "ask", stored(1), "ans_1")
+    with pytest.raises(UsageError, match="too late"):
+        await store.resume(hand.execution.id, "ask", stored(1), "ans_1")
     assert await only_entry(store, hand) == entry
+
+
+async def test_only_a_suspend_can_be_answered(store: Store, clock: SetClock) -> None:
+    hand = await begun(store)
+    await hand.commit(wait_timer("nap", clock.now() + SECOND), wait_event("e", "t"), record("done"))
+    for key in ("nap", "e", "done"):
+        with pytest.raises(UsageError, match="only a suspend"):
+            await store.resume(hand.execution.id, key, stored(1), f"ans_{key}")
+    assert [wait.key for wait in await store.waits(hand.execution.id)] == ["nap", "e"]
+
+
+async def test_an_event_that_went_to_a_wait_given_up_goes_to_the_next(store: Store) -> None:
+    hand = await begun(store)
+    await hand.commit(wait_event("first", "t"))
+    await store.publish([event("t", 1)])
+    await hand.commit(CloseWait(key="first"), wait_event("second", "t"))
+    journal = {entry.key: entry.event for entry in await store.journal(hand.execution.id)}
+    assert journal["second"] == journal["first"]
+    await store.publish([event("t", 2)])
+    await hand.commit(wait_event("third", "t"))
+    assert len({entry.event for entry in await store.journal(hand.execution.id)}) == 2
+
+
+async def test_an_event_that_went_to_a_wait_given_up_is_offered_to_one_that_is_there(store: Store) -> None:
+    hand = await begun(store)
+    await hand.commit(wait_event("first", "t"), wait_event("second", "t"))
+    await store.publish([event("t", 1)])
+    answer = await hand.commit(CloseWait(key="first"))
+    assert "second" in {entry.key for entry in answer.outcomes}
 
 
 async def test_an_event_before_the_deadline_wins(store: Store, clock: SetClock) -> None:
@@ -285,9 +315,10 @@ async def test_a_child_is_created_once_per_parent_and_key(store: Store) -> None:
     await store.commit(hand.lease, 1, [op], 0)
     await store.commit(hand.lease, 1, [op], 0)
     assert len(await store.search(ExecutionFilter())) == 2
-    with pytest.raises(Exception):  # each store's own refusal of a second row
-        await store.commit(hand.lease, 2, [children("c", 1, batch=False)], 0)
+    await store.commit(hand.lease, 2, [CloseWait(key="c")], 0)
+    await store.commit(hand.lease, 3, [children("c", 1, batch=False)], 0)  # asked for again after it was given up
     assert len(await store.search(ExecutionFilter())) == 2
+    assert len(await store.waits(hand.execution.id)) == 1
 
 
 async def test_a_batch_is_counted_and_completed_once_in_order(store: Store) -> None:

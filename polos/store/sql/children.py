@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from polos.core.codec import encode
-from polos.core.model import Failure, Kind, NewExecution, Outcome, Stored
+from polos.core.model import Failure, Kind, NewExecution, Outcome, Started
 from polos.core.ops import StartChildren
 from polos.core.status import Status
-from polos.core.waits import children_channel, execution_channel
+from polos.core.waits import children_channel, execution_channel, same_value
 from polos.store.sql import executions
-from polos.store.sql.completion import end_of, is_ended
+from polos.store.sql.completion import batch_results, end_of, is_ended
 from polos.store.sql.lifecycle import lifecycle, told
 from polos.store.sql.tx import Tx
 
@@ -34,12 +34,13 @@ def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
                                seq=(yield from _extra_seq(commit)) if op.waits else None)  # fmt: skip
         commit.told.append(("step_failed", told(commit.execution, op.key, kind) | {"error_type": refused.type_name}))
         return
-    started = []
-    for index, child in enumerate(op.children):
+    started, open_ = yield from _known_children(commit, op, root_id, root_workflow_id)
+    for index, child in enumerate(op.children if not started else ()):
         parent = executions.Parent(
             commit.execution, commit.id, op.key, index, commit.row[4], root_id, root_workflow_id, commit.topic
         )
         started.append((yield from executions.start_one(child, commit.now, parent)))
+        open_ += 1
     handles = [
         {"id": s.id, "number": s.number, "workflow_id": s.workflow_id, "root_execution_id": s.root_id,
          "root_workflow_id": s.root_workflow_id} for s in started
@@ -53,11 +54,36 @@ def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
         return
     channel = children_channel(commit.execution, op.key) if op.batch else execution_channel(started[0].id)
     yield from commit.insert_wait(op.key, Kind.CHILD, op.after, channel, None, op.site, op.started_at,
-                                 remaining=len(started), request=request)  # fmt: skip
-    if not started:
-        yield from commit.complete(op.key, value=Stored("[]"))
-    elif any(not s.created for s in started):
+                                 remaining=open_, request=request)  # fmt: skip
+    if op.batch:
+        if not open_:
+            results = yield from batch_results(commit.execution, op.key)
+            yield from commit.complete(op.key, value=results)
+    elif not started[0].created:
         yield from _await_known(commit, op, started)
+
+
+def _known_children(
+    commit: Commit, op: StartChildren, root_id: str, root_workflow_id: str
+) -> Tx[tuple[list[Started], int]]:
+    """Returns the children that this step has started before, and how many of them are open.
+
+    A step that was given up (its task cancelled) leaves no entry, but its children are there: they are its children
+    whenever it is asked for again (S6.2).
+    """
+    rows = yield "children_of", {"parent": commit.execution, "key": op.key}
+    started = [
+        Started(
+            id=id_,
+            number=number,
+            workflow_id=workflow_id,
+            root_id=root_id,
+            root_workflow_id=root_workflow_id,
+            created=False,
+        )
+        for id_, number, workflow_id, _ in rows
+    ]
+    return started, sum(not is_ended(row[3]) for row in rows)
 
 
 def _conflict(op: StartChildren) -> Tx[Failure | None]:
@@ -80,7 +106,7 @@ def _conflict(op: StartChildren) -> Tx[Failure | None]:
         }  # fmt: skip
         if not rows:
             continue
-        if (rows[0][2], rows[0][3]) != (child.input.text, child.input.shape):
+        if not same_value(child.input, rows[0][2], rows[0][3]):
             return Failure(type_name="IdempotencyConflict", message=executions.conflict(child, rows[0]))
         if op.waits and op.batch:
             return Failure(

@@ -30,6 +30,7 @@ from polos.core.ops import (
     StepStarted,
 )
 from polos.core.status import Change, Status, after
+from polos.core.waits import topic_channel
 from polos.errors import LeaseLost, UsageError
 from polos.store.sql import executions
 from polos.store.sql.children import start_children
@@ -112,7 +113,7 @@ class Commit:
             case Answer():
                 yield from self._answer(op)
             case CloseWait():
-                yield "delete_wait", {"execution": self.execution, "key": op.key}
+                yield from self._close_wait(op)
             case RetryAt():
                 yield from self._retry(op)
             case StepStarted():
@@ -235,6 +236,24 @@ class Commit:
         if deadline is not None:
             yield Due(deadline)
 
+    def _close_wait(self, op: CloseWait) -> Tx[None]:
+        """Ends a wait that the code gave up. Its event, if it got one, goes to another wait: nobody has seen it (S4.2)."""
+        rows = yield "delete_wait", {"execution": self.execution, "key": op.key}
+        if rows:
+            return
+        rows = yield "release_event", {"execution": self.execution, "key": op.key}
+        if not rows:
+            return
+        name = (yield "topic_of_entry", {"execution": self.execution, "key": op.key})[0][0]
+        waits = yield "own_waits_on", {"execution": self.execution, "channel": topic_channel(name)}
+        closing = {one.key for one in self.ops if isinstance(one, CloseWait)}
+        for key, match, since in waits:
+            if key in closing:
+                continue
+            event = yield from unseen(self.execution, name, since, match)
+            if event is not None:
+                yield from self.complete(key, value=event_value(event), event=event.position)
+
     def _publish(self, op: Publish) -> Tx[None]:
         topic, topic_id = op.topic, None
         if topic is None:  # the tree's own: for those who wait on it by name, too (S5.4)
@@ -261,7 +280,11 @@ class Commit:
             op.key, Kind.RESUME, Outcome.COMPLETED if failure is None else Outcome.FAILED, op.after, op.site, op.started_at,
             value=Stored("null") if failure is None else None, failure=failure,
         )  # fmt: skip
-        self.told.append(("step_finish", told(self.execution, op.key, Kind.RESUME, self.now - op.started_at)))
+        data = told(self.execution, op.key, Kind.RESUME, self.now - op.started_at)
+        if failure is None:
+            self.told.append(("step_finish", data))
+        else:
+            self.told.append(("step_failed", data | {"error_type": failure.type_name}))
 
     def _retry(self, op: RetryAt) -> Tx[None]:
         failed = op.failed
@@ -278,10 +301,9 @@ class Commit:
             )
         )
         if op.parks:
-            yield "insert_wait", {
-                "execution": self.execution, "key": failed.key, "kind": Kind.RETRY, "after": op.after, "channel": None,
-                "deadline": failed.due_at, "match": None, "since": 0, "remaining": 1, "request": None, "site": op.site,
-                "started_at": failed.ended_at,
+            yield "set_retry", {
+                "execution": self.execution, "key": failed.key, "kind": Kind.RETRY, "after": op.after,
+                "deadline": failed.due_at, "site": op.site, "started_at": failed.ended_at,
             }  # fmt: skip
             yield Due(failed.due_at)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import orjson
 
 from polos.core.model import Event, NewEvent, Outcome, Published, Stored, verified
-from polos.core.waits import matches, topic_channel
+from polos.core.waits import matches, same_value, topic_channel
 from polos.errors import UsageError
 from polos.store.sql.completion import complete
 from polos.store.sql.lifecycle import topic
@@ -42,7 +42,7 @@ def publish_one(event: NewEvent, now: int, topic_id: int | None = None) -> Tx[Pu
     found = yield "event_by_id", {"id": event.id}
     if found:
         position, sequence, name, data, shape = found[0]
-        if (name, data, shape) != (event.topic, event.data.text, event.data.shape):
+        if name != event.topic or not same_value(event.data, data, shape):
             raise UsageError(
                 f"the event id {event.id!r} was published before, on {name!r} with other data",
                 hint="give another event its own id",

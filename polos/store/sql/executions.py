@@ -27,7 +27,15 @@ from polos.core.model import (
 )
 from polos.core.ops import Lease
 from polos.core.status import Change, Status, after
-from polos.errors import AlreadyResumed, CorruptRecord, ExecutionEnded, IdempotencyConflict, UnknownExecution
+from polos.core.waits import same_value
+from polos.errors import (
+    AlreadyResumed,
+    CorruptRecord,
+    ExecutionEnded,
+    IdempotencyConflict,
+    UnknownExecution,
+    UsageError,
+)
 from polos.ports import Claim, ClaimRequest
 from polos.store.sql.completion import complete, is_ended, timed_out
 from polos.store.sql.events import event_value
@@ -61,7 +69,7 @@ def start_one(new: NewExecution, now: int, parent: Parent | None = None) -> Tx[S
         )
         if rows:
             number, id_, value, shape, root_id, root_workflow_id = rows[0]
-            if (value, shape) != (new.input.text, new.input.shape):
+            if not same_value(new.input, value, shape):
                 raise IdempotencyConflict(
                     conflict(new, rows[0]),
                     hint=f"use another key, or see that execution: polos show {number}",
@@ -158,6 +166,7 @@ def claim(request: ClaimRequest, now: int) -> Tx[list[Claim]]:
                     execution=execution,
                     entries=tuple(entries),
                     since=since,
+                    is_held=is_held,
                     pending=tuple(pending),
                     attempts=tuple(attempts),
                 ),
@@ -287,6 +296,7 @@ def resume(execution_id: str, key: str, data: Stored, answer_id: str, now: int) 
             f"{key!r} of execution {number} has its answer already",
             hint=f"see it: polos show {number} --step {key}",
         )
+    yield from _check_suspend(number, key)
     if is_ended(status):
         raise ExecutionEnded(f"execution {number} is {status}; nobody waits for {key!r}", hint=f"polos show {number}")
     rows = yield "insert_answer", {
@@ -297,6 +307,22 @@ def resume(execution_id: str, key: str, data: Stored, answer_id: str, now: int) 
     value = answer_value(rows[0][0], answer_id, data, now)
     yield from complete(number, key, Outcome.COMPLETED, now, value=value)
     yield Changed(number, execution_id)
+
+
+def _check_suspend(number: int, key: str) -> Tx[None]:
+    """Refuses an answer to what is no suspend, or to one that has timed out (S4.3)."""
+    waits = yield "kind_of_wait", {"execution": number, "key": key}
+    entries = yield "kind_of_entry", {"execution": number, "key": key}
+    kinds = [row[0] for row in (*waits, *entries)]
+    if any(kind != Kind.SUSPEND for kind in kinds):
+        raise UsageError(
+            f"{key!r} of execution {number} is a step of kind {kinds[0]}; only a suspend can be answered",
+            hint=f"see what it waits for: polos show {number}",
+        )
+    if entries and entries[0][1] == Outcome.TIMED_OUT:
+        raise UsageError(
+            f"the answer comes too late: {key!r} of execution {number} has timed out", hint=f"polos show {number}"
+        )
 
 
 def answer_value(position: int, answer_id: str, data: Stored, created_at: int) -> Stored:

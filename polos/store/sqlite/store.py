@@ -41,7 +41,9 @@ class SqliteStore(SqliteReader):
         self._committer: Committer | None = None
         self._work = asyncio.Event()
         self._queued = 0  # how often something was queued
-        self._found_less: dict[str, object] = {}  # by worker: what it asked for when it last got less than it could take
+        self._found_less: dict[
+            str, object
+        ] = {}  # by worker: what it asked for when it last got less than it could take
         self._changed: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self._on_outcome: dict[str, Callable[[int], None]] = {}
         self._on_due: set[Callable[[int], None]] = set()

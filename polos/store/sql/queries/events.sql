@@ -32,6 +32,18 @@ FROM event e JOIN topic t ON t.id = e.topic WHERE e.position = :position
 -- name: unseen_events
 SELECT e.position, e.data FROM event e
 WHERE e.topic = (SELECT id FROM topic WHERE name = :name) AND e.position > :since
-  AND e.position NOT IN (SELECT event FROM journal WHERE execution = :execution AND event IS NOT NULL)
+  AND e.position NOT IN (
+    SELECT event FROM journal WHERE execution = :execution AND event IS NOT NULL
+      AND key NOT IN (SELECT key FROM released WHERE execution = :execution))
   AND (e.id IS NOT NULL)
 ORDER BY e.sequence LIMIT :limit
+
+-- name: release_event
+INSERT INTO released (execution, key)
+SELECT execution, key FROM journal WHERE execution = :execution AND key = :key AND superseded = 0 AND event IS NOT NULL
+ON CONFLICT (execution, key) DO NOTHING
+RETURNING key
+
+-- name: topic_of_entry
+SELECT t.name FROM journal j JOIN event e ON e.position = j.event JOIN topic t ON t.id = e.topic
+WHERE j.execution = :execution AND j.key = :key AND j.superseded = 0

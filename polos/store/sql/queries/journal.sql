@@ -66,3 +66,20 @@ FROM execution e LEFT JOIN result r ON r.execution = e.number WHERE e.id = :id
 -- name: insert_log
 INSERT INTO log (execution, key, attempt, number, level, stream, text, at)
 VALUES (:execution, :key, :attempt, :number, :level, :stream, :text, :at)
+
+-- name: own_waits_on
+SELECT key, match, since FROM wait WHERE execution = :execution AND channel = :channel ORDER BY position
+
+-- name: kind_of_wait
+SELECT kind FROM wait WHERE execution = :execution AND key = :key
+
+-- name: kind_of_entry
+SELECT kind, outcome FROM journal WHERE execution = :execution AND key = :key AND superseded = 0
+
+-- name: set_retry
+INSERT INTO wait (execution, key, kind, after, deadline, since, remaining, site, started_at)
+VALUES (:execution, :key, :kind, :after, :deadline, 0, 1, :site, :started_at)
+ON CONFLICT (execution, key) DO UPDATE SET deadline = excluded.deadline, started_at = excluded.started_at
+
+-- name: children_of
+SELECT id, number, workflow_id, status FROM execution WHERE parent = :parent AND parent_key = :key ORDER BY parent_index

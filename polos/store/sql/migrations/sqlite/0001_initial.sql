@@ -98,6 +98,13 @@ CREATE UNIQUE INDEX wait_key ON wait (execution, key);
 CREATE INDEX wait_channel ON wait (channel, position) WHERE channel IS NOT NULL;
 CREATE INDEX wait_deadline ON wait (deadline) WHERE deadline IS NOT NULL;
 
+-- Event waits that the code gave up before their outcome reached it: their event counts as unseen (S4.2).
+CREATE TABLE released (
+  execution INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  PRIMARY KEY (execution, key)
+);
+
 CREATE TABLE attempt (
   position INTEGER PRIMARY KEY,
   execution INTEGER NOT NULL,
