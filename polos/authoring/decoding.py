@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -35,10 +36,26 @@ def handles(stored: Stored) -> list[Any]:
 
 def batch_results(stored: Stored) -> list[BatchStepResult]:
     """Returns how each of a batch of children ended."""
-    return [BatchStepResult(f["workflow_id"], f["success"], f["result"], f["error"]) for f in codec.decode(stored)]
+    shapes: dict[str, dict[str, str]] = {}
+    for path, name in json.loads(stored.shape or "{}").items():
+        _, index, inner = path.split("/", 2)
+        shapes.setdefault(index, {})[inner.removeprefix("result")] = name
+    results = []
+    for index, fields in enumerate(codec.plain(stored)):
+        shape, result = shapes.get(str(index)), fields["result"]
+        decode = decoder_of(fields["workflow_id"])
+        if fields["success"] and (shape is not None or decode is not codec.decode):
+            result = decode(Stored(json.dumps(result, ensure_ascii=False), json.dumps(shape) if shape else None))
+        results.append(BatchStepResult(fields["workflow_id"], fields["success"], result, fields["error"]))
+    return results
 
 
 def result_of(handle: ExecutionRef) -> Callable[[Stored], Any]:
     """Returns the decoder of an awaited execution's result."""
-    known = REGISTRY.get(getattr(handle, "workflow_id", "") or "")
+    return decoder_of(getattr(handle, "workflow_id", "") or "")
+
+
+def decoder_of(workflow_id: str) -> Callable[[Stored], Any]:
+    """Returns the decoder of a workflow's results: by its return annotation where the workflow is known here."""
+    known = REGISTRY.get(workflow_id)
     return known.decode_result if known is not None else codec.decode

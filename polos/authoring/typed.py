@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import functools
 import inspect
 import json
 import typing
 import weakref
+from collections import abc
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
-from polos.core import codec
+from polos.core import codec, shapes
 from polos.core.model import Stored
-from polos.errors import InvalidInput, StoredValueMismatch, UnserializableValue
+from polos.errors import InvalidInput, StoredValueMismatch
 
 MISSING: Any = object()
 """Stands for no annotation."""
-_UNTYPED = "untyped"
 _PLAIN = {dict, list, str, int, float, bool, type(None), object, Any, None}
 
 
@@ -71,12 +73,57 @@ def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
         return found
 
 
+_ONCE = {abc.Iterable, abc.Iterator, abc.Generator, abc.AsyncIterable, abc.AsyncIterator, abc.AsyncGenerator}
+
+
+@functools.lru_cache(maxsize=1024)
+def _says_nothing(annotation: Any) -> bool:
+    if annotation in _PLAIN or annotation in _ONCE:
+        return True
+    if isinstance(annotation, type) and (annotation.__module__, annotation.__name__) == ("pydantic.main", "BaseModel"):
+        return True  # any model: what it is, the value says itself
+    # What can be read once is no value: pydantic would hand out its own iterator.
+    return typing.get_origin(annotation) in _ONCE or any(map(_reads_once, typing.get_args(annotation)))
+
+
+def _reads_once(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in _ONCE or any(map(_reads_once, typing.get_args(annotation)))
+
+
 def is_plain(annotation: Any) -> bool:
     """True where the annotation says nothing that the stored value does not say itself."""
     try:
-        return annotation is MISSING or annotation in _PLAIN
+        return annotation is MISSING or _says_nothing(annotation)
     except TypeError:
         return False
+
+
+@functools.lru_cache(maxsize=1024)
+def _classes_cached(annotation: Any) -> dict[str, type]:
+    found: dict[str, type] = {}
+    left = [annotation]
+    while left:
+        one = left.pop()
+        left.extend(typing.get_args(one))
+        if not isinstance(one, type) or found.get(shapes.class_name(one)) is one:
+            continue
+        fields = getattr(one, "__pydantic_fields__", None)
+        if dataclasses.is_dataclass(one):
+            left.extend(hints_of(one).values())
+        elif fields is not None:
+            left.extend(field.annotation for field in fields.values())
+        elif not issubclass(one, enum.Enum):
+            continue
+        found[shapes.class_name(one)] = one
+    return found
+
+
+def classes_of(annotation: Any) -> dict[str, type]:
+    """Returns the classes that an annotation names, by the names that shapes have for them."""
+    try:
+        return _classes_cached(annotation)
+    except TypeError:
+        return {}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -108,27 +155,19 @@ def encode(value: Any, annotation: Any = MISSING) -> Stored:
     Raises:
         UnserializableValue, PayloadTooLarge: it cannot be stored.
     """
-    stored = codec.encode(value)
     if is_plain(annotation):
-        name = codec.is_findable(stored)
-        if name is not None:
-            raise UnserializableValue(
-                f"the value is a {name.rpartition('.')[2]}, a class defined inside a function, "
-                f"which cannot be found again when the value is read",
-                hint="define the class at the top of a module, or annotate what the function returns",
-                path="", type_name=name,
-            )  # fmt: skip
-        return stored
+        return codec.encode(value)
+    stored = codec.encode(value, known=classes_of(annotation))
     if not _fits(stored, annotation):
         shape = json.loads(stored.shape) if stored.shape else {}
-        return Stored(stored.text, json.dumps({**shape, "$": _UNTYPED}))
+        return Stored(stored.text, json.dumps({**shape, "$": shapes.UNTYPED}))
     return stored
 
 
 def _fits(stored: Stored, annotation: Any) -> bool:
     try:
-        _by_annotation(stored, annotation)
-    except (StoredValueMismatch, ValueError, TypeError):
+        _by_annotation(stored, annotation, strictly=True)
+    except Exception:  # also whatever a validator raises
         return False
     return True
 
@@ -144,53 +183,52 @@ def decode(stored: Stored, annotation: Any = MISSING) -> Any:
             return orjson.loads(stored.text)
         return codec.decode(stored)
     if stored.shape is not None and '"$"' in stored.shape:
-        return codec.decode(stored)
-    return _by_annotation(stored, annotation)
+        return codec.decode(stored, classes_of(annotation))
+    return _by_annotation(stored, annotation, strictly=False)
 
 
-def _by_annotation(stored: Stored, annotation: Any) -> Any:
+def _by_annotation(stored: Stored, annotation: Any, strictly: bool) -> Any:
+    """Returns the value by its shape, as its annotation has it; by the annotation alone if the code has changed.
+
+    Args:
+        strictly: the value is new, so that no class of it can have changed.
+    """
     validator = adapter(annotation)
     if validator is None:
-        return codec.decode(stored)
-    from pydantic import ValidationError
-
-    if stored.shape is not None and _is_vague(annotation):
-        try:
-            return validator.validate_python(codec.decode(stored), by_alias=False, by_name=True)
-        except ValidationError as error:
-            raise StoredValueMismatch(_mismatch(error)) from error
+        return codec.decode(stored, classes_of(annotation))
+    if stored.shape is None or stored.shape == _shape_of(annotation):
+        return _validated(validator.validate_json, stored.text)
     try:
-        return validator.validate_json(stored.text, by_alias=False, by_name=True)
-    except ValidationError as error:
-        if stored.shape is not None:
-            try:  # JSON lost what the shape has (bytes as base64, a timedelta in microseconds, tuples as keys)
-                return validator.validate_python(codec.decode(stored), by_alias=False, by_name=True)
-            except (ValidationError, StoredValueMismatch):
-                pass
+        value = codec.decode(stored, classes_of(annotation))
+        return _validated(validator.validate_python, value)
+    except StoredValueMismatch:
+        if strictly:
+            raise
+        try:
+            return _validated(validator.validate_json, stored.text)
+        except StoredValueMismatch:
+            pass
+        raise
+
+
+def _shape_of(annotation: Any) -> str | None:
+    """Returns the shape of a model that is exactly the annotation's class."""
+    is_model = isinstance(annotation, type) and hasattr(annotation, "__pydantic_fields__")
+    if not is_model or dataclasses.is_dataclass(annotation):
+        return None
+    return json.dumps({"": f"model {shapes.class_name(annotation)}"}, separators=(",", ":"))
+
+
+def _validated(validate: Callable[..., Any], given: Any) -> Any:
+    try:
+        return validate(given, by_alias=False, by_name=True)
+    except Exception as error:  # pydantic's, and what validators raise besides
         raise StoredValueMismatch(_mismatch(error)) from error
 
 
-@functools.lru_cache(maxsize=1024)
-def _is_vague_cached(annotation: Any) -> bool:
-    """True where the shape knows more than the annotation: containers, unions, bytes, spans of time."""
-    import dataclasses
-    import datetime as dt
-
-    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
-        if hasattr(annotation, "__pydantic_validator__") or dataclasses.is_dataclass(annotation):
-            return False
-        return annotation not in (dt.datetime, dt.date, dt.time)
-    return True
-
-
-def _is_vague(annotation: Any) -> bool:
-    try:
-        return _is_vague_cached(annotation)
-    except TypeError:
-        return True
-
-
 def _mismatch(error: Any) -> str:
+    if not hasattr(error, "errors"):
+        return f"it does not fit: {type(error).__name__}: {error}"
     first = error.errors(include_url=False)[0]
     path = "".join(f"/{part}" for part in first["loc"])
     return f"it does not fit {error.title} at {path or 'the top'}: {first['msg']}"

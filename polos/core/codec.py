@@ -12,31 +12,50 @@ import datetime as dt
 import enum
 import json
 import math
-import sys
 from collections.abc import Callable
 from decimal import Decimal
-from importlib import import_module
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
 import orjson
 
 from polos.core.model import Stored
+from polos.core.shapes import Known, Shape, class_name, difference, escape, is_findable, restore
 from polos.errors import PayloadTooLarge, StoredValueMismatch, UnserializableValue
 
 VALUE_LIMIT = 1 << 20
 WARN_ABOVE = 1 << 18
 DEPTH_LIMIT = 200
 _BIG = 1 << 63
-Shape = dict[str, str]
+_UNSET: Any = object()
 
 
-def encode(value: Any, *, limit: int = VALUE_LIMIT) -> Stored:
+class _Inside:
+    """Where a walk is: the containers around it, and the classes that it met, by name."""
+
+    __slots__ = ("around", "classes")
+
+    def __init__(self) -> None:
+        self.around: list[int] = []
+        self.classes: dict[str, tuple[type, str]] = {}
+
+    def name_of(self, kind: type, path: str) -> str:
+        """Returns the name of a class that the walk met at `path`."""
+        name = class_name(kind)
+        self.classes.setdefault(name, (kind, path))
+        return name
+
+
+def encode(value: Any, *, limit: int = VALUE_LIMIT, known: Known | None = None) -> Stored:
     """Returns `value` as it is stored.
 
+    Args:
+        known: classes that the reader has at hand, by name; all others must be found again by name.
+
     Raises:
-        UnserializableValue: it holds something that cannot be stored, with the path to it.
+        UnserializableValue: it holds something that cannot be stored, or would come back as something else; with
+            the path to it.
         PayloadTooLarge: its text is over `limit` bytes, with the largest paths.
     """
     if _is_plain(value, 0):
@@ -48,27 +67,56 @@ def encode(value: Any, *, limit: int = VALUE_LIMIT) -> Stored:
             if b"\\u0000" not in data:
                 _check_size(data, value, limit)
                 return Stored(data.decode())
-            _walk(value, "", {}, [])
+            _walk(value, "", {}, _Inside())
             _check_size(data, value, limit)
             return Stored(data.decode())
     shape: Shape = {}
-    tree = _walk(value, "", shape, [])
+    inside = _Inside()
+    tree = _walk(value, "", shape, inside)
     text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     _check_size(text.encode(), tree, limit)
+    if inside.classes:
+        _check_return(value, tree, shape, inside, known or {})
     return Stored(text, json.dumps(shape, separators=(",", ":")) if shape else None)
 
 
-def decode(stored: Stored) -> Any:
-    """Returns the value by its text and shape alone.
+def _check_return(value: Any, tree: Any, shape: Shape, inside: _Inside, known: Known) -> None:
+    """Refuses what could not be read back, or would come back as another value: while nothing depends on it yet."""
+    for name, (kind, path) in inside.classes.items():
+        if known.get(name) is not kind and not is_findable(kind):
+            raise UnserializableValue(
+                f"{path or 'the value'} is a {kind.__qualname__}, a class that cannot be found again when the value is "
+                f"read: there is no {kind.__qualname__} at the top of module {name.partition(':')[0]}",
+                hint="define the class at the top of a module, under its own name, or annotate what the function returns",
+                path=path,
+                type_name=kind.__qualname__,
+            )
+    try:
+        back = restore(tree, shape, {name: kind for name, (kind, _) in inside.classes.items()})
+    except StoredValueMismatch as error:
+        raise _refuse(
+            value, "", f"a {type(value).__qualname__} that could not be read back ({error.message})"
+        ) from error
+    differs = difference(value, back)
+    if differs is not None:
+        raise UnserializableValue(
+            f"{differs or 'the value'} would come back as another value from the store",
+            hint="what a class leaves out of its dump, hides or changes when it is made cannot be stored: "
+            "return plain fields",
+            path=differs,
+            type_name=type(value).__qualname__,
+        )
+
+
+def decode(stored: Stored, known: Known | None = None) -> Any:
+    """Returns the value by its text and shape alone; `known` has classes that need not be found by name.
 
     Raises:
         StoredValueMismatch: a class that the shape names is gone, or no longer takes the value.
     """
     if stored.shape is None:
         return orjson.loads(stored.text)
-    shape: Shape = json.loads(stored.shape)
-    tree = json.loads(stored.text)
-    return _restore(tree, "", shape)
+    return restore(json.loads(stored.text), json.loads(stored.shape), known)
 
 
 def plain(stored: Stored) -> Any:
@@ -133,7 +181,7 @@ def _text(value: str, path: str) -> str:
     return value
 
 
-def _walk(value: Any, path: str, shape: Shape, inside: list[int]) -> Any:
+def _walk(value: Any, path: str, shape: Shape, inside: _Inside) -> Any:
     """Returns the JSON tree of `value` and notes in `shape` what JSON would lose."""
     kind = type(value)
     if value is None or kind is bool:
@@ -155,24 +203,40 @@ def _walk(value: Any, path: str, shape: Shape, inside: list[int]) -> Any:
         shape[path] = scalar[0]
         return scalar[1](value)
     if isinstance(value, enum.Enum):
-        tree = _walk(value.value, path, shape, inside)
-        shape[path] = "enum " + _class_name(kind, path, value)
-        return tree
+        return _walk_enum(value, kind, path, shape, inside)
     if isinstance(value, PurePath):
         shape[path] = "path"
         return _text(str(value), path)
-    if id(value) in inside:
+    if id(value) in inside.around:
         raise _refuse(value, path, "a cycle")
-    if len(inside) > DEPTH_LIMIT:
+    if len(inside.around) > DEPTH_LIMIT:
         raise _refuse(value, path, f"nested more than {DEPTH_LIMIT} deep")
-    inside.append(id(value))
+    inside.around.append(id(value))
     try:
         return _walk_container(value, kind, path, shape, inside)
     finally:
-        inside.pop()
+        inside.around.pop()
 
 
-def _walk_container(value: Any, kind: type, path: str, shape: Shape, inside: list[int]) -> Any:
+def _walk_enum(value: enum.Enum, kind: Any, path: str, shape: Shape, inside: _Inside) -> Any:
+    """Notes a member by its value where JSON has it and it finds the member again, else by its name."""
+    name = inside.name_of(kind, path)
+    if type(value.value) in (str, int):
+        try:
+            by_value = kind(value.value) is value
+        except Exception:  # what its `_missing_` raises
+            by_value = False
+        if by_value:
+            tree = _walk(value.value, path, shape, inside)
+            shape[path] = "enum " + name
+            return tree
+    if value.name is None or kind.__members__.get(value.name) is not value:
+        raise _refuse(value, path, f"{value!r}, no member of its class")
+    shape[path] = "member " + name
+    return _text(value.name, path)
+
+
+def _walk_container(value: Any, kind: type, path: str, shape: Shape, inside: _Inside) -> Any:
     if kind is list:
         return _walk_items(value, path, shape, inside)
     if kind is tuple:
@@ -191,7 +255,7 @@ def _walk_container(value: Any, kind: type, path: str, shape: Shape, inside: lis
     if kind is dict:
         return _walk_dict(value, path, shape, inside)
     if hasattr(kind, "__pydantic_serializer__") and not dataclasses.is_dataclass(kind):
-        name = _class_name(kind, path, value)
+        name = inside.name_of(kind, path)
         serializer: Any = kind.__pydantic_serializer__
         try:
             tree = serializer.to_python(value, mode="json", by_alias=False, round_trip=True)
@@ -201,14 +265,17 @@ def _walk_container(value: Any, kind: type, path: str, shape: Shape, inside: lis
         shape[path] = "model " + name
         return tree
     if dataclasses.is_dataclass(kind):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        fields = {f.name: getattr(value, f.name, _UNSET) for f in dataclasses.fields(value)}
+        unset = next((name for name, item in fields.items() if item is _UNSET), None)
+        if unset is not None:
+            raise _refuse(value, path, f"a {kind.__qualname__} whose field {unset!r} was never set")
         tree = _walk_dict(fields, path, shape, inside)
-        shape[path] = "dataclass " + _class_name(kind, path, value)
+        shape[path] = "dataclass " + inside.name_of(kind, path)
         return tree
     raise _refuse(value, path)
 
 
-def _walk_items(items: Any, path: str, shape: Shape, inside: list[int]) -> list[Any]:
+def _walk_items(items: Any, path: str, shape: Shape, inside: _Inside) -> list[Any]:
     tree, parts = [], []
     for index, item in enumerate(items):
         part: Shape = {}
@@ -223,107 +290,17 @@ def _walk_items(items: Any, path: str, shape: Shape, inside: list[int]) -> list[
     return tree
 
 
-def _walk_dict(value: dict[Any, Any], path: str, shape: Shape, inside: list[int]) -> dict[str, Any]:
+def _walk_dict(value: dict[Any, Any], path: str, shape: Shape, inside: _Inside) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     ints = bool(value) and all(type(key) is int for key in value)
     for key, item in value.items():
         if not ints and type(key) is not str:
             raise _refuse(key, path, f"a dict whose keys are not all text or all int (found {key!r})")
         name = str(key) if ints else _text(key, path)
-        tree[name] = _walk(item, f"{path}/{_escape(name)}", shape, inside)
+        tree[name] = _walk(item, f"{path}/{escape(name)}", shape, inside)
     if ints:
         shape[path] = "intkeys"
     return tree
-
-
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1").replace("*", "~2")
-
-
-def _class_name(kind: type, path: str, value: Any) -> str:
-    module = kind.__module__
-    if module == "__main__":
-        file = getattr(sys.modules.get("__main__"), "__file__", None)
-        module = Path(file).stem if file else module
-    return f"{module}:{kind.__qualname__}"
-
-
-def is_findable(stored: Stored) -> str | None:
-    """Returns the name of a class in the shape that could not be found again by name, or None."""
-    if stored.shape:
-        for name in json.loads(stored.shape).values():
-            if "<locals>" in name:
-                return str(name.partition(" ")[2].partition(":")[2])
-    return None
-
-
-def _find_class(name: str) -> type:
-    module_name, _, qualname = name.partition(":")
-    module = sys.modules.get(module_name)
-    if module is None:
-        main = sys.modules.get("__main__")
-        file = getattr(main, "__file__", None)
-        if file and Path(file).stem == module_name:
-            module = main
-        elif module_name.partition(".")[0] in sys.modules:
-            try:
-                module = import_module(module_name)
-            except ImportError:
-                module = None
-    found: Any = module
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    if isinstance(found, type) and (
-        dataclasses.is_dataclass(found) or issubclass(found, enum.Enum) or hasattr(found, "__pydantic_validator__")
-    ):
-        return found
-    raise StoredValueMismatch(
-        f"the stored value is a {qualname} of module {module_name}, and no such class is there now",
-        hint="bring the class back under that name, or annotate the function's return with its new class",
-    )
-
-
-def _restore(tree: Any, path: str, shape: Shape) -> Any:
-    name = shape.get(path)
-    if name is not None and name.startswith("model "):
-        return _restore_model(tree, name[6:])
-    if isinstance(tree, list):
-        star = f"{path}/*"
-        wild = any(at.startswith(star) for at in shape)
-        tree = [_restore(item, star if wild else f"{path}/{i}", shape) for i, item in enumerate(tree)]
-    elif isinstance(tree, dict):
-        tree = {key: _restore(item, f"{path}/{_escape(key)}", shape) for key, item in tree.items()}
-    if name is None or name == "int":
-        return tree
-    head, _, rest = name.partition(" ")
-    try:
-        if head == "enum":
-            return _find_class(rest)(tree)
-        if head == "dataclass":
-            return _restore_dataclass(tree, _find_class(rest))
-        return _RESTORE[head](tree)
-    except (ValueError, TypeError, KeyError, ArithmeticError) as error:
-        raise StoredValueMismatch(f"{path or 'the value'} no longer fits {rest or head}: {error}") from error
-
-
-def _restore_model(tree: Any, name: str) -> Any:
-    validator: Any = _find_class(name).__pydantic_validator__  # type: ignore[attr-defined]  # checked by _find_class
-    try:
-        return validator.validate_json(json.dumps(tree), by_alias=False, by_name=True)
-    except ValueError as error:
-        raise StoredValueMismatch(f"the stored {name.partition(':')[2]} no longer fits its class: {error}") from error
-
-
-def _restore_dataclass(tree: dict[str, Any], kind: Any) -> Any:
-    later = {f.name for f in dataclasses.fields(kind) if not f.init}
-    value = kind(**{key: item for key, item in tree.items() if key not in later})
-    for key in later & tree.keys():
-        object.__setattr__(value, key, tree[key])
-    return value
-
-
-def _from_microseconds(value: int) -> dt.timedelta:
-    return dt.timedelta(microseconds=value)
 
 
 def _to_microseconds(value: dt.timedelta) -> int:
@@ -338,18 +315,4 @@ _SCALARS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     dt.date: ("date", lambda v: v.isoformat()),
     dt.time: ("time", lambda v: v.isoformat()),
     dt.timedelta: ("timedelta", _to_microseconds),
-}
-_RESTORE: dict[str, Callable[[Any], Any]] = {
-    "bytes": base64.b64decode,
-    "decimal": Decimal,
-    "uuid": UUID,
-    "datetime": dt.datetime.fromisoformat,
-    "date": dt.date.fromisoformat,
-    "time": dt.time.fromisoformat,
-    "timedelta": _from_microseconds,
-    "path": Path,
-    "tuple": tuple,
-    "set": set,
-    "frozenset": frozenset,
-    "intkeys": lambda v: {int(key): item for key, item in v.items()},
 }

@@ -17,7 +17,7 @@ from polos.errors import StoreUnavailable
 from polos.ports import Store
 from polos.settings import database_path
 from polos.store import open_store
-from polos.worker.capture import Capture, ScopeHandler
+from polos.worker.capture import Capture
 from polos.worker.loop import route
 from polos.worker.worker import LocalWorker
 
@@ -26,8 +26,7 @@ log = logging.getLogger(__name__)
 
 def _warn(text: str) -> None:
     """Shows a warning where nobody else takes it: to the program's logging if it has any, else on stderr."""
-    root = logging.getLogger()
-    if any(not isinstance(handler, ScopeHandler) for handler in root.handlers):
+    if log.hasHandlers():
         log.warning("%s", text)
     elif sys.__stderr__ is not None:
         print(f"polos: {text}", file=sys.__stderr__)
@@ -121,6 +120,9 @@ class Host:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.worker is not None:
             await self.worker.stop(grace)
+            self.worker.pool.close()
         self._capture.remove()
+        if self.access is not None:
+            self.access.end()
         if self.store is not None:
             await self.store.close()

@@ -7,6 +7,7 @@ import contextvars
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from polos import crashpoints
@@ -179,6 +180,10 @@ class Body:
             return Failure(type_name="UnserializableResult", message=error.message, non_retryable=True), None
         except PayloadTooLarge as error:
             return Failure(type_name="PayloadTooLarge", message=error.message, non_retryable=True), None
+        except Exception as error:  # what the value's own code raises: left here, the step would have no outcome
+            said = record(error, is_ours)
+            message = f"the result could not be read: {said.type_name}: {said.message}"
+            return replace(said, type_name="UnserializableResult", message=message, non_retryable=True), None
 
     async def _invoke(self) -> Any:
         call, loop = self._call, self._owner.loop

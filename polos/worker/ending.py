@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from polos.core.delivery import Delivery
 from polos.core.failure import record
 from polos.core.model import Failure, Outcome, Stored
 from polos.core.ops import Block, Finish
-from polos.errors import StepExecutionError, UsageError
+from polos.errors import PayloadTooLarge, StepExecutionError, UsageError
 from polos.worker import divergence
 from polos.worker.frames import is_ours
 from polos.worker.request import Request
@@ -41,9 +42,16 @@ def end_of(
         return Finish(outcome=Outcome.FAILED, failure=left)
     try:
         return Finish(outcome=Outcome.COMPLETED, value=encode_output(main.result()))
+    except PayloadTooLarge as refused:
+        failure = Failure(type_name="PayloadTooLarge", message=f"the workflow's result: {refused.message}")
+        return Finish(outcome=Outcome.FAILED, failure=failure)
     except UsageError as refused:
         failure = Failure(type_name="UnserializableResult", message=f"the workflow's result: {refused.message}")
         return Finish(outcome=Outcome.FAILED, failure=failure)
+    except Exception as broken:  # what the value's own code raises: no fault of the engine
+        said = record(broken, is_ours)
+        message = f"the workflow's result could not be read: {said.type_name}: {said.message}"
+        return Finish(outcome=Outcome.FAILED, failure=replace(said, type_name="UnserializableResult", message=message))
 
 
 def _left_open(delivery: Delivery, requests: Iterable[Request], created: Mapping[str, Any]) -> Failure | None:

@@ -17,11 +17,12 @@ class BodyPool:
 
     def __init__(self, size: int = 32) -> None:
         self.size = size
-        self._work: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._threads = 0
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._stuck = 0
+        self._closed = False
         self._started: set[asyncio.Future[Any]] = set()
 
     @property
@@ -31,6 +32,8 @@ class BodyPool:
 
     def submit(self, loop: asyncio.AbstractEventLoop, call: Callable[[], Any]) -> asyncio.Future[Any]:
         """Returns a future of `call`'s result; cancelling it drops the result, not the thread."""
+        if self._closed:
+            raise RuntimeError("the engine was stopped")
         future: asyncio.Future[Any] = loop.create_future()
         self._work.put((future, call))
         if not self._idle.acquire(blocking=False):
@@ -42,7 +45,10 @@ class BodyPool:
 
     def _serve(self) -> None:
         while True:
-            future, call = self._work.get()
+            work = self._work.get()
+            if work is None:
+                return  # the pool was closed
+            future, call = work
             result: Any = None
             error: BaseException | None = None
             try:
@@ -61,7 +67,7 @@ class BodyPool:
             except RuntimeError:
                 return  # the loop is closed: the process is ending
             self._idle.release()
-            del future, call, result, error
+            del work, future, call, result, error
 
     def attempt_over(self, future: asyncio.Future[Any]) -> None:
         """Notes that nobody waits for this body any more: its thread counts against the pool until it returns.
@@ -75,6 +81,13 @@ class BodyPool:
             self._stuck += 1
             future.add_done_callback(self._came_back)
             future.polos_dropped = True  # type: ignore[attr-defined]  # a mark for _settle
+
+    def close(self) -> None:
+        """Lets every thread go: the idle ones at once, the others when their body returns. Waits for none."""
+        with self._lock:
+            self._closed = True
+            for _ in range(self._threads):
+                self._work.put(None)
 
     def _came_back(self, _future: asyncio.Future[Any]) -> None:
         self._stuck -= 1

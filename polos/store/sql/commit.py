@@ -10,7 +10,7 @@ import orjson
 from polos import crashpoints
 from polos.core import failure as failures
 from polos.core.codec import encode
-from polos.core.model import Entry, Failure, Kind, NewEvent, Outcome, Stored, verified
+from polos.core.model import Entry, Failure, Kind, NewEvent, Outcome, Stored
 from polos.core.ops import (
     Answer,
     Await,
@@ -30,12 +30,12 @@ from polos.core.ops import (
     StepStarted,
 )
 from polos.core.status import Change, Status, after
-from polos.core.waits import topic_channel
 from polos.errors import LeaseLost, UsageError
-from polos.store.sql import executions
+from polos.store.sql import answers, executions
+from polos.store.sql.awaiting import begin_wait, close_wait
 from polos.store.sql.children import start_children
-from polos.store.sql.completion import complete, end_of, ended, is_ended
-from polos.store.sql.events import check_topic, event_value, publish_one, unseen
+from polos.store.sql.completion import complete, ended
+from polos.store.sql.events import check_topic, publish_one
 from polos.store.sql.lifecycle import lifecycle, told
 from polos.store.sql.tx import Changed, Due, Queued, Tx
 
@@ -105,7 +105,7 @@ class Commit:
             case Record():
                 yield from self._record(op)
             case Await():
-                yield from self._await(op)
+                yield from begin_wait(self, op)
             case StartChildren():
                 yield from start_children(self, op)
             case Publish():
@@ -113,7 +113,7 @@ class Commit:
             case Answer():
                 yield from self._answer(op)
             case CloseWait():
-                yield from self._close_wait(op)
+                yield from close_wait(self, op)
             case RetryAt():
                 yield from self._retry(op)
             case StepStarted():
@@ -176,40 +176,6 @@ class Commit:
         else:
             self.told.append(("step_failed", data | {"error_type": op.failure.type_name if op.failure else None}))
 
-    def _await(self, op: Await) -> Tx[None]:
-        since = self.row[2]
-        if op.since == "now":
-            since = (yield "log_position", {})[0][0]
-        yield from self.insert_wait(op.key, op.kind, op.after, op.channel, op.deadline, op.site, op.started_at,
-                                     match=op.match, since=since, request=op.request)  # fmt: skip
-        if op.kind is Kind.EVENT and op.channel is not None:
-            event = yield from unseen(self.execution, op.channel.partition(":")[2], since, op.match)
-            if event is not None:
-                yield from self.complete(op.key, value=event_value(event), event=event.position)
-        elif op.kind is Kind.SUSPEND:
-            data: dict[str, Any] = told(self.execution, op.key, op.kind)
-            self.told.append((f"suspend_{op.key}", data))
-            rows = yield "answer_of", {"execution": self.execution, "key": op.key}
-            if rows:
-                position, id_, value, shape, checksum, created_at = rows[0]
-                given = verified(value, shape, checksum, f"the answer to {op.key!r}")
-                answer = executions.answer_value(position, id_, given, created_at)
-                yield from self.complete(op.key, value=answer)
-        elif op.kind is Kind.CHILD and op.channel is not None:
-            yield from self._await_end(op)
-
-    def _await_end(self, op: Await) -> Tx[None]:
-        """Awaits an execution by its handle: it may be over already."""
-        assert op.channel is not None
-        target = op.channel.partition(":")[2]
-        rows = yield "execution_by_id", {"id": target}
-        if not rows:
-            failure = Failure(type_name="UnknownExecution", message=f"there is no execution {target}")
-            yield from self.complete(op.key, outcome=Outcome.FAILED, failure=failure)
-        elif is_ended(rows[0][1]):
-            outcome, value, found = yield from end_of(target)
-            yield from self.complete(op.key, outcome=outcome, value=value, failure=found)
-
     def complete(self, key: str, outcome: Outcome = Outcome.COMPLETED, **facts: Any) -> Tx[None]:
         """Completes a wait of this execution at once: the outcome comes by the same way as from elsewhere."""
         yield from lifecycle(self.topic, self.told, self.now)
@@ -236,24 +202,6 @@ class Commit:
         if deadline is not None:
             yield Due(deadline)
 
-    def _close_wait(self, op: CloseWait) -> Tx[None]:
-        """Ends a wait that the code gave up. Its event, if it got one, goes to another wait: nobody has seen it (S4.2)."""
-        rows = yield "delete_wait", {"execution": self.execution, "key": op.key}
-        if rows:
-            return
-        rows = yield "release_event", {"execution": self.execution, "key": op.key}
-        if not rows:
-            return
-        name = (yield "topic_of_entry", {"execution": self.execution, "key": op.key})[0][0]
-        waits = yield "own_waits_on", {"execution": self.execution, "channel": topic_channel(name)}
-        closing = {one.key for one in self.ops if isinstance(one, CloseWait)}
-        for key, match, since in waits:
-            if key in closing:
-                continue
-            event = yield from unseen(self.execution, name, since, match)
-            if event is not None:
-                yield from self.complete(key, value=event_value(event), event=event.position)
-
     def _publish(self, op: Publish) -> Tx[None]:
         topic, topic_id = op.topic, None
         if topic is None:  # the tree's own: for those who wait on it by name, too (S5.4)
@@ -272,7 +220,7 @@ class Commit:
     def _answer(self, op: Answer) -> Tx[None]:
         failure: Failure | None = None
         try:
-            yield from executions.resume(op.execution_id, op.step_key, op.data, op.answer_id, self.now)
+            yield from answers.resume(op.execution_id, op.step_key, op.data, op.answer_id, self.now)
         except UsageError as refused:  # refused before anything was written: an outcome like any other
             failure = Failure(type_name=type(refused).__name__, message=refused.message)
         self.elsewhere = True

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class DiskSync:
             theirs.close()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._ours.fileno(), self._answered)
+        _asking.add(self)
 
     def request(self) -> None:
         """Starts a sync; it covers everything committed before this call."""
@@ -95,6 +97,21 @@ class DiskSync:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+    def leave_to_parent(self) -> None:
+        """Closes a forked child's copy of the channel, so that the helper ends with the parent. Leaves the loop alone."""
+        self._ours.close()
+
+
+_asking: weakref.WeakSet[DiskSync] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for sync in list(_asking):
+        sync.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_in_child)
 
 
 def sync_folder(path: Path) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class Ownership:
         json.dump(holder, file)
         file.flush()
         self._file = file
+        _held.add(self)
 
     def release(self) -> None:
         """Gives the lock back; the file stays, since removing it would race with the next holder."""
@@ -57,6 +59,23 @@ class Ownership:
             self._file.truncate()
             self._file.close()
             self._file = None
+
+    def leave_to_parent(self) -> None:
+        """Closes a forked child's copy, which would keep the lock when the parent dies; the parent's stays locked."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+
+
+_held: weakref.WeakSet[Ownership] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for ownership in list(_held):
+        ownership.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_in_child)
 
 
 def _command() -> str:

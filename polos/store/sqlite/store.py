@@ -15,7 +15,7 @@ from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.core.status import TERMINAL
 from polos.errors import StoreUnavailable
 from polos.ports import Claim, ClaimRequest
-from polos.store.sql import events, executions
+from polos.store.sql import answers, events, executions
 from polos.store.sql.commit import Commit
 from polos.store.sql.tx import Changed, Due, Hint, Queued, Tx
 from polos.store.sqlite.committer import Committer, Durability
@@ -120,9 +120,7 @@ class SqliteStore(SqliteReader):
         return await self._submit(lambda: events.publish(new, self._clock.now()), "publish")
 
     async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
-        await self._submit(
-            lambda: executions.resume(execution_id, step_key, data, answer_id, self._clock.now()), "resume"
-        )
+        await self._submit(lambda: answers.resume(execution_id, step_key, data, answer_id, self._clock.now()), "resume")
 
     def changed(self, execution_id: str) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
