@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from polos.authoring.payload import EventPayload
-from polos.client.client import Client, _ids
-from polos.client.stream import follow
+from polos.client.client import Client, _ids, _inside_workflow
+from polos.client.connect import Access
+from polos.client.stream import follow, unanswered
 from polos.core import codec
 from polos.core.ids import workflow_topic
 from polos.core.model import NewEvent, Published
@@ -19,8 +20,8 @@ from polos.ports import EventFilter
 class EventData:
     """What an event carries."""
 
-    data: Any = None
     event_type: str | None = None
+    data: Any = None
 
 
 async def publish(client: Client, topic: str, event_data: EventData) -> Published:
@@ -39,36 +40,18 @@ def stream_topic(client: Client, topic: str, after: int | None = None) -> AsyncI
     return client.stream(topic, after)
 
 
-async def stream_workflow(
+def stream_workflow(
     client: Client, root_workflow_id: str, root_execution_id: str, after: int | None = None
 ) -> AsyncIterator[EventPayload]:
     """Follows the life of an execution's tree. Without a cursor: first the suspends still unanswered, then what is new."""
-    topic = workflow_topic(root_workflow_id, root_execution_id)
-    access = client.access()
+    _inside_workflow("a stream", "ctx.step.wait_for_event")
+    return _follow_tree(client.access(), workflow_topic(root_workflow_id, root_execution_id), after)
+
+
+async def _follow_tree(access: Access, topic: str, after: int | None) -> AsyncIterator[EventPayload]:
     if after is None:
-        past: list[EventPayload] = []
-        wanted = EventFilter(topic=topic, limit=1_000_000)
-        for event in await access.read(lambda store: store.events(wanted)):
-            past.append(
-                EventPayload(
-                    event.id,
-                    event.sequence,
-                    event.topic,
-                    event.type,
-                    codec.decode(event.data),
-                    _instant(event.created_at),
-                )
-            )
-        waits = {wait.key for wait in await access.read(lambda store: store.waits(root_execution_id))}
-        for event_ in past:
-            if event_.event_type and event_.event_type.startswith("suspend_") and event_.data["key"] in waits:
-                yield event_
-        after = past[-1].sequence_id if past else 0
+        asked, after = await unanswered(access, topic)
+        for event in asked:
+            yield event
     async for new in follow(access, EventFilter(topic=topic, after_sequence=after), lambda event: False):
         yield new
-
-
-def _instant(microseconds: int) -> Any:
-    from polos.authoring.payload import instant
-
-    return instant(microseconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from typing import Any, Protocol
 
 from polos.authoring.payload import EventPayload
@@ -19,7 +19,7 @@ class HandleClient(Protocol):
     def execution_events(self, handle: ExecutionHandle) -> AsyncIterator[EventPayload]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ExecutionHandle:
     """An execution that was started. Serialises to its ids; inside a workflow, await it with ``ctx.step.result``."""
 
@@ -28,10 +28,13 @@ class ExecutionHandle:
     workflow_id: str
     root_execution_id: str
     root_workflow_id: str
-    client: HandleClient | None = field(default=None, repr=False, compare=False)
+    client: InitVar[HandleClient | None] = None
+
+    def __post_init__(self, client: HandleClient | None) -> None:
+        object.__setattr__(self, "_client", client)  # no field: a value that holds a handle stores its ids
 
     def _bound(self, client: HandleClient | None) -> HandleClient:
-        found = client or self.client
+        found: HandleClient | None = client or self.__dict__["_client"]
         if found is None:
             raise UsageError(
                 f"this handle of {self.workflow_id!r} is bound to no client",

@@ -198,17 +198,18 @@ def _by_annotation(stored: Stored, annotation: Any, strictly: bool) -> Any:
         return codec.decode(stored, classes_of(annotation))
     if stored.shape is None or stored.shape == _shape_of(annotation):
         return _validated(validator.validate_json, stored.text)
+    gone: StoredValueMismatch | None = None
     try:
         value = codec.decode(stored, classes_of(annotation))
         return _validated(validator.validate_python, value)
-    except StoredValueMismatch:
+    except StoredValueMismatch as error:
         if strictly:
             raise
-        try:
-            return _validated(validator.validate_json, stored.text)
-        except StoredValueMismatch:
-            pass
-        raise
+        gone = error if error.__cause__ is None else None
+    try:
+        return _validated(validator.validate_json, stored.text)
+    except StoredValueMismatch as error:
+        raise (gone or error) from error.__cause__
 
 
 def _shape_of(annotation: Any) -> str | None:
@@ -240,7 +241,9 @@ def validate_input(value: Any, annotation: Any, workflow_id: str) -> Any:
     Raises:
         InvalidInput: with every wrong field.
     """
-    if is_plain(annotation) and (annotation in (MISSING, Any, object) or type(value) is annotation):
+    if is_plain(annotation) and (
+        annotation in (MISSING, Any, object) or type(value) is annotation or annotation not in _PLAIN
+    ):
         return value
     validator = adapter(annotation)
     if validator is None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeAlias
 
 from polos.authoring.children import execution_id_of
 from polos.authoring.handle import ExecutionHandle
-from polos.authoring.payload import BatchWorkflowInput, EventPayload, instant
+from polos.authoring.payload import BatchWorkflowInput, EventPayload
 from polos.authoring.registry import REGISTRY, unknown
 from polos.authoring.workflow import Workflow, id_of
-from polos.client.connect import Access, access_to
-from polos.client.stream import follow
+from polos.client.connect import Access, FileAccess, local_access
+from polos.client.stream import follow, is_end_of
 from polos.clock import SystemClock, TimeOrderedIds
 from polos.core import codec
 from polos.core.durations import SECOND
-from polos.core.model import Entry, Event, Execution, NewEvent, NewExecution, Published
+from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published
 from polos.core.status import TERMINAL, Status
 from polos.errors import (
     Diverged,
@@ -33,7 +33,6 @@ from polos.errors import (
 )
 from polos.ports import EventFilter, ExecutionFilter
 
-_ENDS = frozenset({"workflow_finish", "workflow_failed", "workflow_cancelled", "workflow_blocked"})
 _clock = SystemClock()
 _ids = TimeOrderedIds()
 
@@ -181,20 +180,21 @@ class Client:
             waiting = access.changed(
                 execution_id, 1.0 if deadline is None else max(0.001, min(1.0, deadline - _clock.monotonic()))
             )
-            found = await access.read(lambda store: store.get(execution_id))
-            if found is None:
+            try:
+                found = await access.read(lambda store: store.get(execution_id))
+                if found is None:
+                    raise UnknownExecution(f"there is no execution {execution_id}")
+                if found.status in TERMINAL or found.status is Status.BLOCKED:
+                    return self._result_of(found)
+                if deadline is not None and _clock.monotonic() >= deadline:
+                    raise ResultTimeout(
+                        f"execution {found.number} of {found.workflow_id!r} is still {found.status.value} "
+                        f"after {timeout:g} s",
+                        hint=f"it goes on; see where it is: polos show {found.number}",
+                    )
+                await waiting
+            finally:
                 waiting.cancel()
-                raise UnknownExecution(f"there is no execution {execution_id}")
-            if found.status in TERMINAL or found.status is Status.BLOCKED:
-                waiting.cancel()
-                return self._result_of(found)
-            if deadline is not None and _clock.monotonic() >= deadline:
-                waiting.cancel()
-                raise ResultTimeout(
-                    f"execution {found.number} of {found.workflow_id!r} is still {found.status.value} after {timeout:g} s",
-                    hint=f"it goes on; see where it is: polos show {found.number}",
-                )
-            await waiting
 
     def _result_of(self, found: Execution) -> Any:
         if found.status is Status.BLOCKED:
@@ -249,19 +249,16 @@ class Client:
 
     def stream(self, topic: str, after: int | None = None) -> AsyncIterator[EventPayload]:
         """Follows a topic without end, from its start or after a sequence."""
+        _inside_workflow("a stream", "ctx.step.wait_for_event")
         return follow(self._access(), EventFilter(topic=topic, after_sequence=after or 0), lambda event: False)
 
     def execution_events(self, handle: ExecutionHandle) -> AsyncIterator[EventPayload]:
         """Follows the events of an execution's tree until that execution ends."""
         from polos.core.ids import workflow_topic
 
-        def is_end(event: Event) -> bool:
-            if event.type not in _ENDS:
-                return False
-            return bool(codec.plain(event.data).get("execution") == handle.number)
-
+        _inside_workflow("a stream", "ctx.step.result or ctx.step.wait_for_event")
         topic = workflow_topic(handle.root_workflow_id, handle.root_execution_id)
-        return follow(self._access(), EventFilter(topic=topic), is_end)
+        return follow(self._access(), EventFilter(topic=topic), lambda event: is_end_of(event, handle.number))
 
     def access(self) -> Access:
         """Returns the way to the database, for the tools that read more than programs do."""
@@ -279,7 +276,7 @@ class PolosClient(Client):
     def __init__(self, url: str | None = None, *, token: str | None = None) -> None:
         self._url = url
         self._token = token
-        self._found: Access | None = None
+        self._file: tuple[str, FileAccess] | None = None
 
     @classmethod
     def from_env(cls) -> PolosClient:
@@ -288,15 +285,17 @@ class PolosClient(Client):
 
     def _access(self) -> Access:
         url = self._url or _default_url()
-        found = access_to(url)
-        if self._found is None or type(found) is not type(self._found):
-            self._found = found
-        return self._found
+        local = local_access(url)  # each time: an engine of this process may have come, gone, or been started anew
+        if local is not None:
+            return local
+        if self._file is None or self._file[0] != url:
+            self._file = (url, FileAccess(url))
+        return self._file[1]
 
     async def close(self) -> None:
         """Closes this loop's connection; the client can be used again."""
-        if self._found is not None:
-            await self._found.close()
+        if self._file is not None:
+            await self._file[1].close()
 
     async def __aenter__(self) -> PolosClient:
         return self
@@ -332,13 +331,3 @@ def blocked_error(found: Execution) -> EngineError:
 async def batch_invoke(client: Client, inputs: Sequence[BatchWorkflowInput]) -> list[ExecutionHandle]:
     """Starts all or none; see `Client.batch_invoke`. Inside a workflow use ``ctx.step.batch_invoke``."""
     return await client.batch_invoke(inputs)
-
-
-def event_payload_of(event: Event) -> EventPayload:
-    """Returns a stored event as user code sees it."""
-    return EventPayload(
-        event.id, event.sequence, event.topic, event.type, codec.decode(event.data), instant(event.created_at)
-    )
-
-
-IsEnd: TypeAlias = Callable[[Event], bool]

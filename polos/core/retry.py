@@ -22,8 +22,8 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if not (isinstance(self.max_retries, int) and self.max_retries >= 0):
             raise ValueError(f"max_retries is a whole number from 0, not {self.max_retries!r}")
-        if not (0 <= self.base_delay < _LONGEST and 0 <= self.max_delay < _LONGEST):
-            raise ValueError("base_delay and max_delay are seconds from 0, and finite")
+        if not (self.base_delay >= 0 and 0 <= self.max_delay < _LONGEST):
+            raise ValueError("base_delay and max_delay are seconds from 0; max_delay is finite")
 
     def delay_after(self, failed: int, failure: Failure, dice: float) -> int | None:
         """Returns the microseconds until the next attempt, or None when there is none.

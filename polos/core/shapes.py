@@ -85,6 +85,8 @@ def find_class(name: str, known: Known | None = None) -> type:
 def is_findable(kind: type) -> bool:
     """Tells whether the class is found again by its name, here and in other processes."""
     name = class_name(kind)
+    if "[" in name:  # a generic model's variant: pydantic puts some into their module, as they are first used
+        return False
     try:
         found = find_class(name)
     except Exception:  # also what importing its module raises

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from polos.authoring.registry import REGISTRY, Registry
 from polos.authoring.workflow import Workflow
-from polos.client.client import Client
+from polos.client.client import Client, PolosClient
 from polos.client.connect import Access
-from polos.errors import NoEngine
+from polos.errors import NoEngine, UsageError
 from polos.local.host import Host
 
 T = TypeVar("T")
@@ -196,10 +196,21 @@ class Worker:
         workflows: Iterable[Workflow] | None = None,
         max_concurrent_workflows: int = 100,
     ) -> None:
-        url = getattr(client, "_url", None)
+        durability: Literal["full", "relaxed"] | None = None
+        if isinstance(client, Polos):
+            if client._host is not None:
+                raise UsageError("this Polos is running, so it works already", hint="await polos.serve()")
+            url, durability = client._database, client._durability
+            if workflows is None and client._registry is not REGISTRY:
+                workflows = client._registry
+        elif client is None or isinstance(client, PolosClient):
+            url = client._url if client is not None else None
+        else:
+            raise UsageError(f"a worker takes a PolosClient or a Polos, not {client!r}")
         self._polos = Polos(
-            url, workflows=workflows, max_concurrent_workflows=max_concurrent_workflows, run_on="caller"
-        )
+            url, workflows=workflows, durability=durability, max_concurrent_workflows=max_concurrent_workflows,
+            run_on="caller",
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Works until cancelled."""

@@ -120,10 +120,10 @@ class _Tee(io.TextIOBase):
         return True
 
     # What `io.TextIOBase` has itself never comes to `__getattr__`.
-    encoding = property(lambda self: self.own.encoding)  # type: ignore[assignment]  # read-only, as it is there
-    errors = property(lambda self: self.own.errors)  # type: ignore[assignment]  # as above
-    newlines = property(lambda self: self.own.newlines)  # type: ignore[assignment]  # as above
-    closed = property(lambda self: self.own.closed)  # type: ignore[assignment]  # as above
+    encoding = property(lambda self: self.own.encoding)
+    errors = property(lambda self: self.own.errors)
+    newlines = property(lambda self: self.own.newlines)
+    closed = property(lambda self: self.own.closed)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.own, name)
@@ -218,8 +218,9 @@ class _Capturing:
 
         self._own_call, self._call = own_call, call_handlers
         self._own_enabled, self._enabled = own_enabled, is_enabled
-        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]  # put back by `_unhook`
-        logging.Logger.isEnabledFor = is_enabled  # type: ignore[method-assign]  # put back by `_unhook`
+        logger_class: Any = logging.Logger
+        logger_class.callHandlers = call_handlers
+        logger_class.isEnabledFor = is_enabled
         self._own_show = warnings.showwarning
         self._show = self._warn
         warnings.showwarning = self._show

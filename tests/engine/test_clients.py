@@ -367,8 +367,8 @@ async def take(stream: Any, count: int) -> list[Any]:
 
 async def test_a_topic_is_streamed_from_its_start_or_after_a_sequence(engine: Engine) -> None:
     async with engine(order) as polos:
-        await events.publish(polos, "t", events.EventData({"n": 1}, event_type="first"))
-        published = await events.batch_publish(polos, "t", [events.EventData({"n": n}) for n in (2, 3)])
+        await events.publish(polos, "t", events.EventData("first", {"n": 1}))
+        published = await events.batch_publish(polos, "t", [events.EventData(data={"n": n}) for n in (2, 3)])
         assert [p.sequence for p in published] == [2, 3]
         later = asyncio.create_task(take(events.stream_topic(polos, "t"), 4))
         await asyncio.sleep(0)
@@ -428,3 +428,99 @@ async def test_a_failed_execution_raises_with_its_recorded_cause(engine: Engine)
             await handle.result(10)
     assert (failed.value.execution_id, failed.value.error_type) == (handle.id, "ZeroDivisionError")
     assert "in fails" in failed.value.__cause__.traceback_text  # type: ignore[union-attr]
+
+
+async def test_a_workflows_stream_begins_with_the_suspends_of_children_too(engine: Engine) -> None:
+    @workflow
+    async def kid(ctx: WorkflowContext) -> None:
+        await ctx.step.suspend("answered")
+        await ctx.step.suspend("asked")
+
+    @workflow
+    async def root(ctx: WorkflowContext) -> None:
+        await ctx.step.invoke_and_wait("k", kid)
+
+    async with engine(root, kid) as polos:
+        handle = await root.invoke(polos)
+        await waits(polos, handle, "k")
+        (child,) = await polos.list(parent=handle.id)
+        await polos.resume(child, "answered")
+        async with asyncio.timeout(10):
+            while [w.key for w in await polos.access().read(lambda store: store.waits(child.id))] != ["asked"]:
+                await asyncio.sleep(0.002)
+        (first,) = await take(events.stream_workflow(polos, handle.root_workflow_id, handle.root_execution_id), 1)
+        assert (first.event_type, first.data["execution"]) == ("suspend_asked", child.number)
+
+
+async def test_events_that_a_workflow_names_like_polos_own_are_only_events(engine: Engine) -> None:
+    @workflow
+    async def odd(ctx: WorkflowContext) -> None:
+        await ctx.step.publish_workflow_event("p1", ["x"], event_type="workflow_finish")
+        await ctx.step.publish_workflow_event("p2", {"execution": ctx.number}, event_type="workflow_failed")
+        await ctx.step.publish_workflow_event("p3", {"x": 1}, event_type="suspend_mine")
+        await ctx.step.publish_workflow_event("p4", {"execution": ctx.number, "key": "e"}, event_type="suspend_e")
+        await ctx.step.wait_for_event("e", "go")
+        await ctx.step.suspend("real")
+
+    async with engine(odd) as polos:
+        handle = await odd.invoke(polos)
+        await waits(polos, handle, "e")
+        await polos.publish("go")
+        await waits(polos, handle, "real")
+        (first,) = await take(events.stream_workflow(polos, handle.root_workflow_id, handle.root_execution_id), 1)
+        assert first.event_type == "suspend_real"
+        await polos.resume(handle, "real")
+        async with asyncio.timeout(10):
+            found = [event async for event in handle.events()]
+        assert found[-1].event_type == "workflow_finish" and isinstance(found[-1].data, dict)
+        assert {"suspend_mine", "workflow_failed"} < {event.event_type for event in found}
+
+
+async def test_streams_inside_a_workflow_are_refused_with_the_step_to_use(engine: Engine) -> None:
+    clients: list[Any] = []
+
+    @workflow
+    async def misuses(ctx: WorkflowContext) -> list[str]:
+        polos, handle = clients
+        found = []
+        for call in (
+            lambda: polos.stream("t"), lambda: events.stream_topic(polos, "t"), lambda: handle.events(),
+            lambda: events.stream_workflow(polos, handle.root_workflow_id, handle.root_execution_id),
+        ):  # fmt: skip
+            try:
+                call()
+            except UsageError as error:
+                found.append(error.hint)
+        return found
+
+    async with engine(misuses, order) as polos:
+        clients += [polos, await order.invoke(polos, {"id": 1})]
+        hints = await misuses.run(polos, timeout=10)
+    assert len(hints) == 4
+    assert all("ctx.step.wait_for_event" in hint for hint in hints)
+
+
+async def test_a_handle_in_a_value_is_stored_as_its_ids(engine: Engine) -> None:
+    clients: list[Polos] = []
+
+    @workflow
+    async def starts(ctx: WorkflowContext) -> int:
+        async def body() -> Any:
+            return {"started": await order.invoke(clients[0], {"id": 9})}
+
+        found = await ctx.step.run("start", body)
+        return (await ctx.step.result("end", found["started"]))["id"]
+
+    @workflow
+    async def takes(ctx: WorkflowContext, handle: Any) -> str:
+        return handle.id
+
+    async with engine(starts, order, takes) as polos:
+        clients.append(polos)
+        assert await starts.run(polos, timeout=10) == 9
+        handle = await order.invoke(polos, {"id": 1})
+        assert await takes.run(polos, handle, timeout=10) == handle.id
+
+
+def test_event_data_is_given_as_its_type_and_then_its_data() -> None:
+    assert events.EventData("shipped", {"n": 1}) == events.EventData(event_type="shipped", data={"n": 1})

@@ -6,11 +6,13 @@ import logging
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 import pytest
 
-from polos import WorkflowContext, workflow
+from polos import Polos, WorkflowContext, workflow
 from polos.ports import LogFilter
+from polos.worker.capture import Scope
 from tests.engine.conftest import Engine
 from tests.engine.looks import waits
 
@@ -187,3 +189,129 @@ async def test_the_streams_and_hooks_are_as_before_when_the_engine_has_gone(engi
     async with engine(talks):
         assert sys.stdout is not before[0]
     assert (sys.stdout, sys.stderr, warnings.showwarning, list(logging.getLogger().handlers)) == before
+
+
+# ── the program around it ────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_programs_own_logging_is_as_without_polos(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @workflow
+    async def talks(ctx: WorkflowContext) -> None: ...
+
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", logging.WARNING)
+    root.manager._clear_cache()  # type: ignore[attr-defined]  # the level was set past it
+    async with engine(talks):
+        assert root.handlers == []
+        logging.getLogger("shop").warning("by the last resort")
+        logging.getLogger("workflow.talks").info("below the level, outside every workflow")
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+        logging.getLogger("shop").info("by basicConfig")
+    root.manager._clear_cache()  # type: ignore[attr-defined]  # the level is put back past it
+    assert capsys.readouterr().err == "by the last resort\nINFO by basicConfig\n"
+
+
+async def test_logging_is_hooked_only_while_an_engine_runs(engine: Engine) -> None:
+    @workflow
+    async def talks(ctx: WorkflowContext) -> None: ...
+
+    before = (logging.Logger.callHandlers, logging.Logger.isEnabledFor)
+    async with engine(talks):
+        pass
+    assert (logging.Logger.callHandlers, logging.Logger.isEnabledFor) == before
+
+
+async def test_the_contexts_logger_stores_from_info_on_by_default(engine: Engine) -> None:
+    @workflow
+    async def talks(ctx: WorkflowContext) -> None:
+        ctx.logger.debug("too fine")
+        ctx.logger.info("told")
+        logging.getLogger("shop").info("the program's level leaves it out")
+
+    async with engine(talks) as polos:
+        handle = await talks.invoke(polos)
+        await handle.result(10)
+        assert [(level, text) for _, _, _, level, text in await lines(polos, handle)] == [("INFO", "told")]
+
+
+async def test_a_level_that_was_chosen_for_the_contexts_logger_holds(engine: Engine) -> None:
+    @workflow
+    async def talks(ctx: WorkflowContext) -> None:
+        ctx.logger.info("not wanted")
+        ctx.logger.error("wanted")
+
+    logging.getLogger("workflow.talks").setLevel(logging.ERROR)
+    try:
+        async with engine(talks) as polos:
+            handle = await talks.invoke(polos)
+            await handle.result(10)
+            assert [text for *_, text in await lines(polos, handle)] == ["wanted"]
+    finally:
+        logging.getLogger("workflow.talks").setLevel(logging.NOTSET)
+
+
+async def test_what_a_handler_prints_is_not_stored_once_more(engine: Engine) -> None:
+    @workflow
+    async def talks(ctx: WorkflowContext) -> None:
+        logging.getLogger("shop").warning("once")
+
+    async with engine(talks) as polos:
+        handler = logging.StreamHandler(sys.stderr)  # the stream that is captured
+        logging.getLogger("shop").addHandler(handler)
+        try:
+            handle = await talks.invoke(polos)
+            await handle.result(10)
+        finally:
+            logging.getLogger("shop").removeHandler(handler)
+        assert [text for *_, text in await lines(polos, handle)] == ["once"]
+
+
+async def test_two_engines_in_one_process_store_a_line_once(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @workflow
+    async def talks(ctx: WorkflowContext) -> None:
+        print("said")
+        logging.getLogger("shop").warning("logged")
+
+    async with engine(talks) as first:
+        async with Polos(f"sqlite:///{tmp_path}/other.db", workflows=[talks], echo=False) as second:
+            for polos in (first, second):
+                handle = await talks.invoke(polos)
+                await handle.result(10)
+                assert [text for *_, text in await lines(polos, handle)] == ["said", "logged"]
+        handle = await talks.invoke(first)  # the first one's capture outlives the second
+        await handle.result(10)
+        assert [text for *_, text in await lines(first, handle)] == ["said", "logged"]
+    assert capsys.readouterr().out == ""
+
+
+async def test_the_standard_streams_keep_what_they_are(engine: Engine) -> None:
+    @workflow
+    async def talks(ctx: WorkflowContext) -> list[str | None]:
+        return [sys.stdout.encoding, sys.stdout.errors]
+
+    own = [sys.stdout.encoding, sys.stdout.errors]
+    async with engine(talks) as polos:
+        assert await talks.run(polos, timeout=10) == own
+        assert sys.stdout.buffer is not None and not sys.stdout.closed
+
+
+def test_a_line_without_an_end_is_passed_on_in_pieces() -> None:
+    taken: list[str] = []
+
+    def take(scope: Scope, text: str, level: str, stream: str) -> bool:
+        taken.append(text)
+        return True
+
+    scope = Scope(take, "a", 1)
+    for _ in range(100_000):
+        scope.write(".", "stdout")
+    assert len(taken) == 100_000 // 8192  # not held until its end
+    scope.write("\nnext\n", "stdout")
+    scope.flush()
+    assert "".join(taken[:-1]) == "." * 100_000 and taken[-1] == "next"
+    assert max(map(len, taken)) == 8192

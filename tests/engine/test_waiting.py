@@ -155,10 +155,10 @@ async def test_a_loop_of_waits_sees_each_event_once_and_in_order(engine: Engine,
 
     async with engine(reads, max_hot=max_hot) as polos:
         handle = await reads.invoke(polos)
-        await events.batch_publish(polos, "numbers", [events.EventData(n) for n in range(4)])
+        await events.batch_publish(polos, "numbers", [events.EventData(data=n) for n in range(4)])
         await waits(polos, handle, "e4")
         for n in range(4, 12):
-            await events.publish(polos, "numbers", events.EventData(n))
+            await events.publish(polos, "numbers", events.EventData(data=n))
         assert await handle.result(10) == list(range(12))
 
 

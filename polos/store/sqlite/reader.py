@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,12 @@ class SqliteReader:
         self._path = path
         self._connection: aiosqlite.Connection | None = None
         self._opening = asyncio.Lock()
+        self._closed = False
+        self._forgotten: Any = None
 
     async def _rows(self, sql: str, params: Any = ()) -> list[Any]:
+        if self._closed:
+            raise closed()
         if self._connection is None and not self._path.exists():
             return []  # nothing was ever started here
         connection = self._connection or await self._open()
@@ -53,7 +58,8 @@ class SqliteReader:
         async with self._opening:
             if self._connection is not None:
                 return self._connection
-            connection = aiosqlite.connect(f"file:{_quoted(self._path)}?{self._mode()}", uri=True, isolation_level=None)
+            connection = aiosqlite.connect(f"file:{_quoted(self._path)}?{self._mode()}", uri=True, isolation_level=None,
+                                           check_same_thread=False)  # fmt: skip
             connection._thread.daemon = True  # an open connection must not hang the exit
             try:
                 await connection
@@ -65,7 +71,13 @@ class SqliteReader:
                     f"{self._path} cannot be read: {error}", hint="is it a polos database?"
                 ) from error
             assert known is not None
+            if self._closed:
+                await connection.close()
+                raise closed()
             self._connection = connection
+            # A reader that nobody closes, because its loop is closed or its client gone, leaves no thread behind.
+            self._forgotten = weakref.finalize(self, _abandon, connection)
+            self._forgotten.atexit = False
             return connection
 
     def _mode(self) -> str:
@@ -134,9 +146,34 @@ class SqliteReader:
         ]
 
     async def close(self) -> None:
+        self._closed = True
         if self._connection is not None:
             connection, self._connection = self._connection, None
+            self._forgotten.detach()
             await connection.close()
+
+
+def closed() -> StoreUnavailable:
+    """Returns the error of whoever still waits on a store that was closed."""
+    return StoreUnavailable("the engine was stopped", hint="the execution goes on when an engine runs again")
+
+
+def _abandon(connection: aiosqlite.Connection) -> None:
+    """Closes a connection on its own thread, and ends that, with no loop to tell."""
+    from aiosqlite.core import _STOP_RUNNING_SENTINEL
+
+    own, connection._connection = connection._connection, None
+    connection._running = False
+
+    def close_and_stop() -> object:
+        if own is not None:
+            own.close()
+        return _STOP_RUNNING_SENTINEL
+
+    if connection._thread.is_alive():
+        connection._tx.put_nowait((None, close_and_stop))
+    else:
+        close_and_stop()
 
 
 def _quoted(path: Path) -> str:

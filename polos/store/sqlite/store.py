@@ -21,7 +21,7 @@ from polos.store.sql.tx import Changed, Due, Hint, Queued, Tx
 from polos.store.sqlite.committer import Committer, Durability
 from polos.store.sqlite.opening import open_writer
 from polos.store.sqlite.ownership import Ownership
-from polos.store.sqlite.reader import SqliteReader
+from polos.store.sqlite.reader import SqliteReader, closed
 
 T = TypeVar("T")
 CHECKPOINT_ABOVE = 8 << 20
@@ -83,7 +83,7 @@ class SqliteStore(SqliteReader):
             self._writer = None
         self._ownership.release()
         for waiting in [f for futures in self._changed.values() for f in futures]:
-            waiting.cancel()
+            _refuse(waiting)  # nobody was cancelled: the execution's end is only not told here
 
     @property
     def committer(self) -> Committer:
@@ -124,6 +124,9 @@ class SqliteStore(SqliteReader):
 
     def changed(self, execution_id: str) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            _refuse(future)
+            return future
         self._changed[execution_id].add(future)
         future.add_done_callback(
             lambda done: self._changed[execution_id].discard(done) if execution_id in self._changed else None
@@ -224,6 +227,12 @@ class SqliteStore(SqliteReader):
         committer = self.committer
         if size > CHECKPOINT_AT_ONCE_ABOVE or (size > CHECKPOINT_ABOVE and committer.is_idle):
             await committer.checkpoint()
+
+
+def _refuse(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_exception(closed())
+        waiting.exception()  # retrieved: whoever had waited may have gone
 
 
 def _retrieved(done: asyncio.Future[CommitAnswer]) -> None:

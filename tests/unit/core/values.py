@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pydantic
 
@@ -52,3 +52,99 @@ class Outer:
     @dataclasses.dataclass
     class Inner:
         value: int
+
+
+class Planet(enum.Enum):
+    EARTH = (5.97e24, 6.37e6)
+    MARS = 1.5
+    LEGACY = "legacy"
+    COLD = None
+    NAMED = Decimal("1.0")
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+T = TypeVar("T")
+
+
+class Box(pydantic.BaseModel, Generic[T]):
+    v: T
+
+
+class Animal(pydantic.BaseModel):
+    name: str
+
+
+class Dog(Animal):
+    bark: str
+
+
+class Pair(pydantic.BaseModel):
+    animal: Animal
+
+
+class User(pydantic.BaseModel):
+    name: str
+    password: str = pydantic.Field(exclude=True)
+
+
+class Hidden(pydantic.BaseModel):
+    name: str
+    note: str = pydantic.Field(default="", exclude=True)
+
+
+class Secret(pydantic.BaseModel):
+    s: pydantic.SecretStr
+
+
+class Loud(pydantic.BaseModel):
+    a: int
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _once(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "again" not in given and getattr(cls, "made", False):
+            raise KeyError("boom")
+        cls.made = True
+        return given
+
+    made: ClassVar[bool] = False
+
+
+class Raiser(pydantic.BaseModel):
+    a: int
+
+    @pydantic.field_validator("a")
+    @classmethod
+    def _no(cls, given: int) -> int:
+        raise KeyError("boom")
+
+
+@dataclasses.dataclass
+class Grows:
+    x: int
+
+    def __post_init__(self) -> None:
+        self.x += 1
+
+
+@dataclasses.dataclass(eq=False)
+class Same:
+    x: int
+    y: Any
+
+
+@dataclasses.dataclass
+class Unset:
+    start: int
+    total: int = dataclasses.field(init=False)
+
+
+@dataclasses.dataclass
+class Job:
+    blob: bytes
+    every: timedelta
+    any: Any = None
