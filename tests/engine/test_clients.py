@@ -509,7 +509,7 @@ async def test_a_handle_in_a_value_is_stored_as_its_ids(engine: Engine) -> None:
             return {"started": await order.invoke(clients[0], {"id": 9})}
 
         found = await ctx.step.run("start", body)
-        return (await ctx.step.result("end", found["started"]))["id"]
+        return (await ctx.step.result("end", found["started"])).id
 
     @workflow
     async def takes(ctx: WorkflowContext, handle: Any) -> str:
