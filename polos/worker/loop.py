@@ -23,7 +23,6 @@ SPIN_LIMIT = 2_000
 _BURST = 500
 
 CURRENT: contextvars.ContextVar[Run | None] = contextvars.ContextVar("polos_run", default=None)
-OUTSIDE = contextvars.Context()
 
 
 class RunOwner(Protocol):
@@ -85,11 +84,12 @@ class Run:
         self.draining = False
         self.turns = 0
         self.closed = False
+        self._outside = contextvars.Context()  # its own: a context is entered by one thread at a time
         self._host_call_soon: Callable[..., asyncio.Handle] = route(loop)
 
     def outside(self, callback: Callable[..., object], *args: Any) -> None:
         """Runs a callback on the host loop, outside every execution."""
-        self._host_call_soon(callback, *args, context=OUTSIDE)
+        self._host_call_soon(callback, *args, context=self._outside)
 
     def wake(self) -> None:
         """Lets the run go on soon; also called when an outcome has become durable."""

@@ -22,7 +22,6 @@ Durability = Literal["full", "relaxed"]
 
 GROUP_LIMIT = 256
 _ATTEMPTS = 5
-_OUTSIDE = contextvars.Context()
 _HINTS = (Hint.__args__) if hasattr(Hint, "__args__") else ()
 
 
@@ -53,6 +52,7 @@ class Committer:
         self._durability = durability
         self._on_hints = on_hints
         self._loop = asyncio.get_running_loop()
+        self._outside = contextvars.Context()  # its own: two engines may turn on two threads at once
         self._statements = statements()
         self._queue: deque[_Waiting[Any]] = deque()
         self._unsynced: list[_Waiting[Any]] = []
@@ -84,7 +84,7 @@ class Committer:
     def _schedule(self) -> None:
         if not self._scheduled and not self._paused and self._queue:
             self._scheduled = True
-            self._loop.call_soon(self._turn, context=_OUTSIDE)
+            self._loop.call_soon(self._turn, context=self._outside)
 
     # ── one group ────────────────────────────────────────────────────────────────────────────────────
 
@@ -176,7 +176,7 @@ class Committer:
         if self.broken is None and self._failures < _ATTEMPTS:
             self._queue.extendleft(reversed(group))
             self._scheduled = True
-            self._loop.call_later(0.02 * 2**self._failures, self._turn, context=_OUTSIDE)
+            self._loop.call_later(0.02 * 2**self._failures, self._turn, context=self._outside)
             return
         self._failures = 0
         for waiting in group:
