@@ -10,9 +10,11 @@ def _pass_by(name: str) -> None:
 
 
 reached: Callable[[str], None] = _pass_by
+installed = False
+"""True once a test watches: names of points are only made then."""
 
 
 def install(on_point: Callable[[str], None]) -> None:
     """Calls `on_point` with the name of each point that is reached from now on."""
-    global reached
-    reached = on_point
+    global installed, reached
+    reached, installed = on_point, True

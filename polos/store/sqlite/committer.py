@@ -123,7 +123,8 @@ class Committer:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         for waiting in group:
-            crashpoints.reached(f"before.{waiting.name}")
+            if crashpoints.installed:
+                crashpoints.reached(f"before.{waiting.name}")
             if savepoints:
                 execute("SAVEPOINT caller")
             waiting.error, waiting.hints = None, []
@@ -139,11 +140,13 @@ class Committer:
                 execute("ROLLBACK TO caller")
             if savepoints:
                 execute("RELEASE caller")
-        for waiting in group:
-            crashpoints.reached(f"commit.{waiting.name}")
+        if crashpoints.installed:
+            for waiting in group:
+                crashpoints.reached(f"commit.{waiting.name}")
         execute("COMMIT")
-        for waiting in group:
-            crashpoints.reached(f"after.{waiting.name}")
+        if crashpoints.installed:
+            for waiting in group:
+                crashpoints.reached(f"after.{waiting.name}")
         return True
 
     def _drive(self, waiting: _Waiting[T]) -> T:

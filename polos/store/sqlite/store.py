@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from polos import crashpoints
 from polos.clock import Clock
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
 from polos.core.ops import CommitAnswer, Lease, Op, Release
@@ -196,7 +197,9 @@ class SqliteStore(SqliteReader):
             self.commit(claim.lease, 1, [Release()], claim.execution.seq).add_done_callback(_retrieved)
 
     def commit(self, lease: Lease, number: int, ops: Sequence[Op], since: int) -> asyncio.Future[CommitAnswer]:
-        name = ",".join(dict.fromkeys(type(op).__name__ for op in ops)) or "fetch"
+        name = "commit"
+        if crashpoints.installed:
+            name = ",".join(dict.fromkeys(type(op).__name__ for op in ops)) or "fetch"
         return self._submit(lambda: Commit(lease, number, ops, since, self._clock.now()).apply(), name)
 
     def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:
