@@ -68,7 +68,7 @@ def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
                     if isinstance(annotation, str)
                     else annotation
                 )
-            except Exception:
+            except Exception:  # a name that cannot be resolved here: this one annotation is left out
                 continue
         return found
 
