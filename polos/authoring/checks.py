@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from polos.authoring import typed
@@ -13,7 +15,7 @@ from polos.core.durations import SECOND
 from polos.errors import UsageError
 
 KEY_LIMIT = 512
-_OPTIONS = frozenset({"key", "fn", "max_retries", "base_delay", "max_delay", "timeout"})
+_OPTIONS = frozenset({"max_retries", "base_delay", "max_delay", "timeout"})
 _sites: dict[str, str] = {}
 
 
@@ -73,19 +75,21 @@ def check_callable(key: str, fn: object) -> None:
 
 def refuse_option_names(fn: Callable[..., Any], key: str) -> None:
     """Refuses a function whose parameter is named like an option of `run` (S2.7). Raises `UsageError`."""
-    code = getattr(typed.unwrap(fn), "__code__", None)
+    code = getattr(fn, "__code__", None) or getattr(typed.unwrap(fn), "__code__", None)
     if code is None or hasattr(fn, "func"):
         return
-    clash = _OPTIONS.intersection(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - {
-        "key",
-        "fn",
-    }
-    if clash:
-        name = sorted(clash)[0]
+    name = _clash(code)
+    if name is not None:
         raise UsageError(
             f"step {key!r}: the function has a parameter {name!r}, which is an option of ctx.step.run",
             hint=f"bind it first: functools.partial({getattr(fn, '__name__', 'fn')}, {name}=...)",
         )
+
+
+@lru_cache(maxsize=1024)
+def _clash(code: CodeType) -> str | None:
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return min(_OPTIONS.intersection(named), default=None)
 
 
 def timeout_span(key: str, timeout: float | None) -> int | None:

@@ -31,7 +31,7 @@ from polos.authoring.workflow import Workflow
 from polos.core import codec
 from polos.core.durations import to_microseconds
 from polos.core.model import Kind
-from polos.core.retry import RetryPolicy
+from polos.core.retry import retry_policy
 from polos.errors import UsageError
 from polos.ports import (
     AnswerCall,
@@ -118,7 +118,7 @@ class Steps:
             )
         refuse_option_names(fn, key)
         try:
-            policy = RetryPolicy(max_retries=max_retries, base_delay=base_delay, max_delay=max_delay)
+            policy = retry_policy(max_retries, base_delay, max_delay)
             if timeout is not None and not 0 < timeout < 1e9:
                 raise ValueError("timeout is seconds above 0")
         except (ValueError, TypeError) as error:

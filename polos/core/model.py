@@ -77,7 +77,7 @@ class Failure:
     non_retryable: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, its making would take four times as long, once a step
 class Entry:
     """A row of the journal: the one outcome of one step. `after` is the `seq` of the last outcome delivered at its request."""
 

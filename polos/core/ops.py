@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from polos.core.model import Entry, FailedAttempt, Failure, Kind, LogLine, NewExecution, Outcome, Stored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, its making would take four times as long, once a step
 class Record:
     """A step's outcome, known by the worker."""
 
@@ -101,7 +101,7 @@ class RetryAt:
     site: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # as `Record`
 class StepStarted:
     """A body has started; only the lifecycle event is written (S5.4)."""
 

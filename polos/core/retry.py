@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from polos.core.durations import SECOND
 from polos.core.model import Failure
@@ -37,3 +38,9 @@ class RetryPolicy:
             return None
         seconds: float = min(self.base_delay * 2.0 ** min(failed - 1, 64), self.max_delay)
         return round(seconds * (0.8 + 0.4 * dice) * SECOND)
+
+
+@lru_cache(maxsize=256, typed=True)
+def retry_policy(max_retries: int, base_delay: float, max_delay: float) -> RetryPolicy:
+    """Returns the policy of these numbers, made once. Raises `ValueError`, `TypeError`."""
+    return RetryPolicy(max_retries=max_retries, base_delay=base_delay, max_delay=max_delay)

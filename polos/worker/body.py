@@ -8,12 +8,12 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from polos import crashpoints
 from polos.authoring.current import CURRENT_STEP, StepInfo
 from polos.core.failure import record
-from polos.core.ids import idempotency_key
 from polos.core.model import Execution, FailedAttempt, Failure, Kind, Outcome, Stored
 from polos.core.ops import Record, RetryAt, StepStarted
 from polos.core.retry import PARK_ABOVE
@@ -52,6 +52,8 @@ class BodyOwner(Protocol):
 
 def is_async(fn: Callable[..., Any]) -> bool:
     """Tells whether calling `fn` gives a coroutine; looks through partials and callable objects."""
+    if type(fn) is FunctionType and fn.__code__.co_flags & inspect.CO_COROUTINE:
+        return True
     while isinstance(fn, functools.partial):
         fn = fn.func
     if inspect.iscoroutinefunction(fn):
@@ -75,17 +77,16 @@ class Body:
 
     def start(self) -> None:
         """Starts the next attempt, or the rest of the delay before it, on the host loop."""
-        context: contextvars.Context = self._request.context.copy()
+        context = self._request.context
         context.run(CURRENT.set, None)
-        self._task = context.run(self._make_task)
-        self._task.add_done_callback(self._ended)
+        self._task = self._owner.loop.create_task(self._all(), context=context)
 
-    def _make_task(self) -> asyncio.Task[None]:
-        return self._owner.loop.create_task(self._attempts())
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+    async def _all(self) -> None:
+        try:
+            await self._attempts()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # a mistake of ours: the body's own errors are recorded
             self._owner.body_broke(error)
 
     def stop(self) -> None:
@@ -150,19 +151,14 @@ class Body:
 
     async def _attempt(self, attempt: int) -> tuple[Failure | None, Stored | None]:
         owner, call = self._owner, self._call
-        execution_id = owner.execution.id
-        CURRENT_STEP.set(
-            StepInfo(
-                execution_id=execution_id,
-                step_key=call.key,
-                attempt=attempt,
-                idempotency_key=idempotency_key(execution_id, call.key, owner.execution.life),
-            )
-        )
+        CURRENT_STEP.set(StepInfo(owner.execution.id, call.key, attempt, owner.execution.life))
         scope = owner.log_scope(call.key, attempt)
         SCOPE.set(scope)
         try:
-            result = await self._invoke()
+            if self._async and call.timeout is None:
+                result = await call.fn(*call.args, **call.kwargs)
+            else:
+                result = await self._invoke()
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and getattr(task, "cancelling", lambda: 0)():
@@ -187,8 +183,6 @@ class Body:
 
     async def _invoke(self) -> Any:
         call, loop = self._call, self._owner.loop
-        if self._async and call.timeout is None:
-            return await call.fn(*call.args, **call.kwargs)
         if call.timeout is None:
             result = await self._in_thread()
             return await result if inspect.isawaitable(result) else result

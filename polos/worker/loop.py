@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -21,6 +22,9 @@ T = TypeVar("T")
 SPIN_LIMIT = 2_000
 """Callbacks since the last delivery after which spinning counts as rest. Part of the journal's meaning."""
 _BURST = 500
+
+_dropped: set[weakref.ref[asyncio.Task[Any]]] = set()
+"""Tasks that were dropped with their run and are still referred to: while there is none, nothing is looked for."""
 
 CURRENT: contextvars.ContextVar[Run | None] = contextvars.ContextVar("polos_run", default=None)
 
@@ -84,12 +88,12 @@ class Run:
         self.draining = False
         self.turns = 0
         self.closed = False
-        self._outside = contextvars.Context()  # its own: a context is entered by one thread at a time
+        self.outside_context = contextvars.Context()  # its own: a context is entered by one thread at a time
         self._host_call_soon: Callable[..., asyncio.Handle] = route(loop)
 
     def outside(self, callback: Callable[..., object], *args: Any) -> None:
         """Runs a callback on the host loop, outside every execution."""
-        self._host_call_soon(callback, *args, context=self._outside)
+        self._host_call_soon(callback, *args, context=self.outside_context)
 
     def wake(self) -> None:
         """Lets the run go on soon; also called when an outcome has become durable."""
@@ -120,6 +124,7 @@ class Run:
         self.ready.clear()
         for task in self.tasks:
             if not task.done():
+                _dropped.add(weakref.ref(task, _dropped.discard))
                 coro = task.get_coro()
                 try:
                     task.context.run(coro.close)
@@ -184,7 +189,7 @@ def route(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Handle]:
     def call_soon(callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
         run = run_of(context)
         if run is None:
-            if _is_of_dropped(callback) or (args and _is_of_dropped(args[0])):
+            if _dropped and (_is_of_dropped(callback) or (args and _is_of_dropped(args[0]))):
                 return _never(callback, loop, context)
             return own_call_soon(callback, *args, context=context)
         handle = asyncio.Handle(callback, args, loop, context)

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Protocol
 
 from polos.core.model import LogLine
-from polos.core.ops import CommitAnswer, Lease, Logs, Op
+from polos.core.ops import CommitAnswer, Lease, Logs, Op, Record
 from polos.ports import WorkerStore
 from polos.worker.loop import Run
 
@@ -69,7 +69,10 @@ class Outbox:
             self._flush_within()
             return
         self._ops.append(op)
-        self._flush_soon()
+        if isinstance(op, Record) and not self._run.draining and not self._scheduled:
+            self._flush()  # a body has ended, on a turn of the loop of its own: there is nothing to gather
+        else:
+            self._flush_soon()
 
     async def written(self) -> None:
         """Returns once everything written so far is committed, and durable."""
@@ -157,7 +160,7 @@ class Outbox:
             self._told_now, self._told_next = self._told_next, []
         self._number += 1
         future = self._store.commit(self.lease, self._number, ops, self._owner.known_seq())
-        future.add_done_callback(self._answered)
+        future.add_done_callback(self._answered, context=self._run.outside_context)
 
     def _answered(self, future: asyncio.Future[CommitAnswer]) -> None:
         self._in_flight = False

@@ -111,7 +111,8 @@ class Session:
         request = self._admit(call.key, call.kind, call.site)
         request.call = call
         request.future = future = RequestFuture(loop=self.loop)
-        request.context = contextvars.copy_context()
+        if isinstance(call, RunCall):
+            request.context = contextvars.copy_context()
         future.on_cancel = lambda: self._cancelled(request)
         return future
 

@@ -14,7 +14,7 @@ from polos.core.status import Status
 from polos.core.waits import children_channel, execution_channel, same_value
 from polos.store.sql import executions
 from polos.store.sql.completion import batch_results, end_of, is_ended
-from polos.store.sql.lifecycle import lifecycle, told
+from polos.store.sql.lifecycle import told
 from polos.store.sql.tx import Tx
 
 if TYPE_CHECKING:
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 
 def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
     """Starts the children of one step, once per (parent, key), and their wait where the step ends with them."""
-    yield from lifecycle(commit.topic, commit.told, commit.now)
-    commit.told.clear()
+    yield from commit.flush()
     rows = yield "claimed_rows", {"numbers": orjson.dumps([commit.execution]).decode()}
     root_id, root_workflow_id = rows[0][16], rows[0][17]
     refused = yield from _conflict(op)
     if refused is not None:
         kind = Kind.CHILD if op.waits else Kind.INVOKE
-        yield from commit.enter(op.key, kind, Outcome.FAILED, op.after, op.site, op.started_at, failure=refused,
+        commit.enter(op.key, kind, Outcome.FAILED, op.after, op.site, op.started_at, failure=refused,
                                seq=(yield from _extra_seq(commit)) if op.waits else None)  # fmt: skip
         commit.told.append(("step_failed", told(commit.execution, op.key, kind) | {"error_type": refused.type_name}))
         return
@@ -48,7 +47,7 @@ def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
     request = orjson.dumps([{"execution": s.number, "workflow_id": s.workflow_id} for s in started]).decode()
     if not op.waits:
         value = encode(handles if op.batch else handles[0])
-        yield from commit.enter(op.key, Kind.INVOKE, Outcome.COMPLETED, op.after, op.site, op.started_at,
+        commit.enter(op.key, Kind.INVOKE, Outcome.COMPLETED, op.after, op.site, op.started_at,
                                value=value, request=request)  # fmt: skip
         commit.told.append(("step_finish", told(commit.execution, op.key, Kind.INVOKE, commit.now - op.started_at)))
         return

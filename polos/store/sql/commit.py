@@ -59,6 +59,7 @@ class Commit:
         self.now = now
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.written: list[Entry] = []
+        self._entries: list[dict[str, Any]] = []  # of `written`, those not inserted yet
         self.next_seq = 0
         self.elsewhere = False  # an outcome came by another way than `written`
         self.parked = False
@@ -68,9 +69,16 @@ class Commit:
 
     def apply(self) -> Tx[CommitAnswer]:
         """Checks the lease, applies the operations in order, and answers every outcome after `since`."""
-        outcomes = sum(isinstance(op, Record | Publish | Answer) or _is_invoke(op) for op in self.ops)
-        size = sum(len(op.value.text) for op in self.ops if isinstance(op, Record) and op.value)
-        lines = max((op.workflow_lines for op in self.ops if isinstance(op, Logs)), default=0)
+        outcomes = size = lines = 0
+        for op in self.ops:
+            if isinstance(op, Record):
+                outcomes += 1
+                if op.value is not None:
+                    size += len(op.value.text)
+            elif isinstance(op, Logs):
+                lines = max(lines, op.workflow_lines)
+            elif isinstance(op, Publish | Answer) or _is_invoke(op):
+                outcomes += 1
         rows = yield "fence", {
             "execution": self.execution, "epoch": self.lease.epoch, "commit_number": self.number,
             "outcomes": outcomes, "bytes": size, "log_lines": lines,
@@ -80,10 +88,19 @@ class Commit:
         seq, self.topic, _, self.id, *_ = self.row = rows[0]
         first = self.next_seq = seq - outcomes + 1
         for op in self.ops:
-            yield from self._apply(op)
+            if isinstance(op, Record):  # the two most frequent ones, without a generator each
+                self._record(op)
+            elif isinstance(op, StepStarted):
+                data = told(self.execution, op.key, op.kind)
+                data["attempt"], data["at"] = op.attempt, op.at
+                self.told.append(("step_start", data))
+            else:
+                yield from self._insert_entries()
+                yield from self._apply(op)
             if crashpoints.installed:
+                yield from self._insert_entries()
                 crashpoints.reached(f"inside.{type(op).__name__}")
-        yield from lifecycle(self.topic, self.told, self.now)
+        yield from self.flush()
         if first == self.since + 1 and not self.elsewhere:
             return CommitAnswer(outcomes=tuple(self.written), parked=self.parked)
         entries = yield from executions.entries_after(self.execution, self.since)
@@ -103,8 +120,6 @@ class Commit:
 
     def _apply(self, op: Op) -> Tx[None]:
         match op:
-            case Record():
-                yield from self._record(op)
             case Await():
                 yield from begin_wait(self, op)
             case StartChildren():
@@ -117,10 +132,6 @@ class Commit:
                 yield from close_wait(self, op)
             case RetryAt():
                 yield from self._retry(op)
-            case StepStarted():
-                self.told.append(
-                    ("step_start", told(self.execution, op.key, op.kind) | {"attempt": op.attempt, "at": op.at})
-                )
             case Logs():
                 yield "insert_log", [
                     {"execution": self.execution, "key": line.step_key, "attempt": line.attempt, "number": line.number,
@@ -136,15 +147,29 @@ class Commit:
                 yield from self._block(op)
             case Finish():
                 yield from self._finish(op)
+            case Record() | StepStarted():
+                raise AssertionError("applied above")
             case _:
                 assert_never(op)
+
+    def flush(self) -> Tx[None]:
+        """Inserts what has gathered: entries and what is told of them, before anything that looks at either."""
+        yield from self._insert_entries()
+        if self.told:
+            told_, self.told = self.told, []
+            yield from lifecycle(self.topic, told_, self.now)
+
+    def _insert_entries(self) -> Tx[None]:
+        if self._entries:
+            entries, self._entries = self._entries, []
+            yield "insert_entry", entries
 
     def enter(
         self, key: str, kind: Kind, outcome: Outcome, after_: int, site: str, started_at: int,
         *, value: Stored | None = None, failure: Failure | None = None, attempt: int = 1, request: str | None = None,
         arguments: str | None = None, event: int | None = None, seq: int | None = None, ended_at: int | None = None,
-    ) -> Tx[None]:  # fmt: skip
-        """Inserts an entry; a key that has one already is an error of the database, never an overwrite (S1.2)."""
+    ) -> None:  # fmt: skip
+        """Enters an outcome, for the next `flush`; a key that has one is an error of the database, never an overwrite."""
         if seq is None:
             seq = self.next_seq
             self.next_seq += 1
@@ -153,17 +178,17 @@ class Commit:
             request=request, event=event, site=site, arguments=arguments, started_at=started_at,
             ended_at=self.now if ended_at is None else ended_at,
         )  # fmt: skip
-        yield "insert_entry", {
-            "execution": self.execution, "key": key, "seq": seq, "after": after_, "kind": kind, "outcome": outcome,
-            "attempt": attempt, "value": value.text if value else None, "shape": value.shape if value else None,
-            "checksum": value.checksum if value else None, "failure": failures.to_json(failure) if failure else None,
-            "request": request, "event": event, "site": site, "arguments": arguments, "started_at": started_at,
-            "ended_at": entry.ended_at,
-        }  # fmt: skip
+        self._entries.append({
+            "execution": self.execution, "key": key, "seq": seq, "after": after_, "kind": str(kind),
+            "outcome": str(outcome), "attempt": attempt, "value": value.text if value else None,
+            "shape": value.shape if value else None, "checksum": value.checksum if value else None,
+            "failure": failures.to_json(failure) if failure else None, "request": request, "event": event,
+            "site": site, "arguments": arguments, "started_at": started_at, "ended_at": entry.ended_at,
+        })  # fmt: skip
         self.written.append(entry)
 
-    def _record(self, op: Record) -> Tx[None]:
-        yield from self.enter(
+    def _record(self, op: Record) -> None:
+        self.enter(
             op.key, op.kind, op.outcome, op.after, op.site, op.started_at, value=op.value, failure=op.failure,
             attempt=op.attempt, request=op.request, arguments=op.arguments, ended_at=op.ended_at,
         )  # fmt: skip
@@ -179,8 +204,7 @@ class Commit:
 
     def complete(self, key: str, outcome: Outcome = Outcome.COMPLETED, **facts: Any) -> Tx[None]:
         """Completes a wait of this execution at once: the outcome comes by the same way as from elsewhere."""
-        yield from lifecycle(self.topic, self.told, self.now)
-        self.told.clear()
+        yield from self.flush()
         self.elsewhere = True
         yield from complete(self.execution, key, outcome, self.now, **facts)
 
@@ -209,13 +233,12 @@ class Commit:
             topic, topic_id = (yield "topic_name", {"topic": self.topic})[0][0], self.topic
         else:
             check_topic(topic)
-        yield from lifecycle(self.topic, self.told, self.now)
-        self.told.clear()
+        yield from self.flush()
         event = NewEvent(topic=topic, type=op.type, data=op.data, id=op.event_id)
         published = yield from publish_one(event, self.now, topic_id)
         self.elsewhere = self.elsewhere or self.execution in published.woken
         value = encode({"id": op.event_id, "sequence_id": published.sequence, "position": published.position})
-        yield from self.enter(op.key, Kind.PUBLISH, Outcome.COMPLETED, op.after, op.site, op.started_at, value=value)
+        self.enter(op.key, Kind.PUBLISH, Outcome.COMPLETED, op.after, op.site, op.started_at, value=value)
         self.told.append(("step_finish", told(self.execution, op.key, Kind.PUBLISH, self.now - op.started_at)))
 
     def _answer(self, op: Answer) -> Tx[None]:
@@ -225,7 +248,7 @@ class Commit:
         except UsageError as refused:  # refused before anything was written: an outcome like any other
             failure = Failure(type_name=type(refused).__name__, message=refused.message)
         self.elsewhere = True
-        yield from self.enter(
+        self.enter(
             op.key, Kind.RESUME, Outcome.COMPLETED if failure is None else Outcome.FAILED, op.after, op.site, op.started_at,
             value=Stored("null") if failure is None else None, failure=failure,
         )  # fmt: skip
@@ -304,8 +327,7 @@ class Commit:
         if error_type:
             data["error_type"] = error_type
         self.told.append((_END_EVENT[op.outcome], data))
-        yield from lifecycle(self.topic, self.told, self.now)
-        self.told.clear()
+        yield from self.flush()
         _, _, _, _, _, parent, parent_key, _ = self.row
         yield from ended(self.id, None if parent is None else (int(parent), str(parent_key)), self.now)
         yield Changed(self.execution, self.id)

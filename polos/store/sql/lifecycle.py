@@ -29,10 +29,10 @@ def lifecycle(topic_id: int, events: Sequence[tuple[str, dict[str, Any]]], now: 
     first = rows[0][0] - len(events) + 1
     params = []
     for offset, (type_, data) in enumerate(events):
-        text = orjson.dumps(data).decode()
+        text = orjson.dumps(data)
         params.append(
-            {"topic": topic_id, "sequence": first + offset, "type": type_, "data": text,
-             "checksum": crc32(text.encode()), "created_at": now}
+            {"topic": topic_id, "sequence": first + offset, "type": type_, "data": text.decode(),
+             "checksum": crc32(text), "created_at": now}
         )  # fmt: skip
     yield "insert_lifecycle", params
     yield Appended()
@@ -42,7 +42,7 @@ def told(
     execution: int, key: str, kind: str, duration: int | None = None, outcome: str | None = None
 ) -> dict[str, Any]:
     """Returns what a lifecycle event tells of a step."""
-    data: dict[str, Any] = {"execution": execution, "key": key, "kind": kind}
+    data: dict[str, Any] = {"execution": execution, "key": key, "kind": str(kind)}
     if duration is not None:
         data["duration_ms"] = max(0, duration) // 1000
     if outcome is not None and outcome != Outcome.COMPLETED:

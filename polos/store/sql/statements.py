@@ -1,12 +1,15 @@
-"""Loads the named statements of `queries/*.sql` (R7). Runs none."""
+"""Loads the named statements of `queries/*.sql` (R7), and orders their parameters. Runs none."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
+from operator import itemgetter
+from typing import Any
 
+_PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
@@ -23,3 +26,15 @@ def statements() -> Mapping[str, str]:
                 raise ValueError(f"the statement {name} is defined twice (again in {file.name})")
             found[name] = text.strip()
     return found
+
+
+@cache
+def positional(text: str) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+    """Returns a statement with ``?`` for its named parameters, and what puts their values in that order.
+
+    Drivers bind a tuple in a fraction of the time that they look names up in.
+    """
+    names = _PARAMETER.findall(text)
+    if len(names) > 1:
+        return _PARAMETER.sub("?", text), itemgetter(*names)
+    return _PARAMETER.sub("?", text), lambda params: tuple(params[name] for name in names)

@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from polos import crashpoints
 from polos.errors import PolosError, StoreUnavailable
-from polos.store.sql.statements import statements
+from polos.store.sql.statements import positional, statements
 from polos.store.sql.tx import Changed, Hint, Tx
 from polos.store.sqlite.disksync import DiskSync
 
@@ -53,7 +53,7 @@ class Committer:
         self._on_hints = on_hints
         self._loop = asyncio.get_running_loop()
         self._outside = contextvars.Context()  # its own: two engines may turn on two threads at once
-        self._statements = statements()
+        self._statements = {name: positional(text) for name, text in statements().items()}
         self._queue: deque[_Waiting[Any]] = deque()
         self._unsynced: list[_Waiting[Any]] = []
         self._syncing: list[_Waiting[Any]] = []
@@ -150,7 +150,7 @@ class Committer:
         return True
 
     def _drive(self, waiting: _Waiting[T]) -> T:
-        execute, texts = self._connection.execute, self._statements
+        execute, many, texts = self._connection.execute, self._connection.executemany, self._statements
         transaction = waiting.factory()
         rows: Any = None
         try:
@@ -160,11 +160,14 @@ class Committer:
                 if not isinstance(step, tuple):
                     waiting.hints.append(step)
                     continue
-                name, params = step
-                if isinstance(params, dict):
-                    rows = execute(texts[name], params).fetchall()
+                name, params = cast("tuple[str, Any]", step)
+                text, order = texts[name]
+                if type(params) is dict:
+                    rows = execute(text, order(params)).fetchall()
+                elif len(params) == 1:
+                    execute(text, order(params[0]))
                 else:
-                    self._connection.executemany(texts[name], cast(Any, params))
+                    many(text, map(order, params))
         except StopIteration as done:
             return cast(T, done.value)
 
