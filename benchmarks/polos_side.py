@@ -78,7 +78,7 @@ async def long(ctx: WorkflowContext, count: int) -> None:
 
 def watch(polos: Polos) -> Any:
     """Counts the syncs, and returns a function that tells what durability is in force: checked, not assumed."""
-    committer = polos.host.store.committer  # type: ignore[union-attr]
+    committer = polos.host.store.owner.store.committer  # type: ignore[union-attr]
     syncs = [0]
     if committer._sync is not None:
         request = committer._sync.request

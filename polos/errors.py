@@ -15,7 +15,7 @@
     │   └── RecordedError   (the cause, as it was recorded)
     └── EngineError         polos or the machine: never recorded as an outcome
         ├── Diverged · StoredValueMismatch · CorruptRecord · LeaseLost
-        └── NoEngine · StoreUnavailable · DatabaseInUse · ResultTimeout
+        └── NoEngine · StoreUnavailable · DatabaseInUse · OwnerLost · WireVersionMismatch · ResultTimeout
 """
 
 from __future__ import annotations
@@ -299,7 +299,20 @@ class DatabaseInUse(StoreUnavailable):
 
     code = "POLOS307"
     pid: int | None = None
+    process: str | None = None
     brief: bool = False
+
+
+class OwnerLost(StoreUnavailable):
+    """The process that owns the database went away, or does not answer; whether it did the call is not known."""
+
+    code = "POLOS309"
+
+
+class WireVersionMismatch(EngineError):
+    """Another version of polos owns the database and cannot be spoken to."""
+
+    code = "POLOS310"
 
 
 class ResultTimeout(EngineError):

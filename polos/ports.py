@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -183,13 +183,20 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
-    """Who asks for work. `held`: hot executions with the last `seq` known of each. `root_ids`: only these trees."""
+    """Who asks for work.
+
+    Attributes:
+        held: hot executions, with the last `seq` known of each.
+        root_ids: only these trees.
+        only_rest: of workflows that another worker has for all, only what was started beside this one.
+    """
 
     worker_id: str
     workflow_ids: frozenset[str]
     limit: int
     held: Mapping[int, int] = field(default_factory=dict)
     root_ids: frozenset[str] | None = None
+    only_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +284,28 @@ class ClientStore(ReadStore, Protocol):
 class WorkerStore(Protocol):
     """What workers may change; all under a lease (R6)."""
 
-    async def hello(self, worker: WorkerInfo) -> None: ...
+    @property
+    def lease_seconds(self) -> float | None:
+        """How long a silent worker keeps what it runs; None: here no lease needs renewal (S8.2)."""
+        ...
+
+    def renew(self) -> bool | None:
+        """Renews the worker's lease, blocking, from any thread; False when it was given up, None when it needs none.
+
+        Raises:
+            OwnerLost: nobody answered.
+        """
+        ...
+
+    async def hello(self, worker: WorkerInfo, holding: Mapping[int, int]) -> None:
+        """Introduces a worker, or what has changed of it.
+
+        Args:
+            holding: the epoch of each execution that it holds, by number: whatever else the store has as held by
+                it is queued again, since the claim's answer never arrived.
+        """
+        ...
+
     async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
         """Returns work as soon as there is some, or nothing after `wait` seconds."""
         ...
@@ -296,8 +324,12 @@ class WorkerStore(Protocol):
 class EngineStore(Protocol):
     """What the engine's services do on their own."""
 
-    async def take_over(self) -> int:
-        """Queues every execution that a dead process held; returns how many."""
+    async def take_over(self, keep: Collection[str] = ()) -> int:
+        """Queues every execution that a worker other than these held; returns how many."""
+        ...
+
+    async def bury(self, worker_id: str) -> int:
+        """Gives a worker up, and queues what it held; returns how many executions that were."""
         ...
 
     async def requeue_blocked(self) -> int:

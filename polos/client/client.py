@@ -54,6 +54,10 @@ class Client:
     def _access(self) -> Access:
         raise NotImplementedError
 
+    def _origin(self) -> str | None:
+        """Returns the worker beside this client, which may always claim what it starts."""
+        return None
+
     def _known(self, workflow_id: str) -> Workflow | None:
         return REGISTRY.get(workflow_id)
 
@@ -109,6 +113,7 @@ class Client:
             idempotency_key=request.idempotency_key,
             run_timeout=None if timeout is None else round(timeout * SECOND),
             delay=round((delay or 0) * SECOND),
+            origin=self._origin(),
         )
 
     async def _refuse_unknown(self, workflow_id: str) -> None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from polos.clock import SystemClock
-from polos.errors import NoEngine
+from polos.errors import DatabaseInUse, NoEngine, OwnerLost, WireVersionMismatch
 from polos.ports import ClientStore, ReadStore
 
+if TYPE_CHECKING:
+    from polos.wire.remote import Remote
+
 T = TypeVar("T")
+PATIENCE = 10.0
+"""Seconds for which a call is made again where the owner of the database changes, or does not answer."""
+_clock = SystemClock()
 
 
 class Access(Protocol):
@@ -113,17 +120,50 @@ async def _bounded(changed: Awaitable[None], timeout: float) -> None:
 
 
 class FileAccess:
-    """The database file with no engine in this process: reads beside whoever owns it, owns it for one call to write."""
+    """The database file with no engine in this process: through the process that owns it, else as its owner for one call.
+
+    Reads beside whoever owns it; only what must be durable is asked of the owner.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._readers: dict[asyncio.AbstractEventLoop, ReadStore] = {}
+        self._remotes: dict[asyncio.AbstractEventLoop, tuple[Remote, AsyncIterator[None]]] = {}
 
     async def write(self, call: Callable[[ClientStore], Coroutine[Any, Any, T]]) -> T:
-        async with _owned(self._url) as store:
-            return await call(store)
+        """Calls, and again where the owner went away under the call: every call may be repeated."""
+        deadline = _clock.monotonic() + PATIENCE
+        while True:
+            try:
+                remote = await self._remote()
+                if remote is not None:
+                    return await call(cast(ClientStore, remote))
+                async with _owned(self._url) as store:
+                    return await call(store)
+            except (OwnerLost, DatabaseInUse):
+                if _clock.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.02)
 
     async def read(self, call: Callable[[ReadStore], Coroutine[Any, Any, T]]) -> T:
+        reader = self._reader()
+        try:
+            remote = await self._remote()
+            if remote is not None:
+                return await call(cast(ReadStore, _Beside(remote, reader)))
+        except (OwnerLost, WireVersionMismatch):
+            pass  # the file can be read all the same
+        return await call(reader)
+
+    def changed(self, execution_id: str, timeout: float) -> asyncio.Future[None]:
+        found = self._remotes.get(asyncio.get_running_loop())
+        if found is not None and not found[0].is_lost:
+            watching = found[0].changed(execution_id, timeout)
+            looked: asyncio.Future[None] = asyncio.ensure_future(_until_done(watching))
+            return looked
+        return asyncio.ensure_future(asyncio.sleep(min(timeout, 0.05)))
+
+    def _reader(self) -> ReadStore:
         from polos.store import open_reader
 
         loop = asyncio.get_running_loop()
@@ -131,15 +171,82 @@ class FileAccess:
             del self._readers[gone]  # which closes it
         if loop not in self._readers:
             self._readers[loop] = open_reader(self._url)
-        return await call(self._readers[loop])
+        return self._readers[loop]
 
-    def changed(self, execution_id: str, timeout: float) -> asyncio.Future[None]:
-        return asyncio.ensure_future(asyncio.sleep(min(timeout, 0.05)))
+    async def _remote(self) -> Remote | None:
+        """Returns this loop's connection to the owner, made when there is one; None: nobody owns the file.
+
+        Raises:
+            OwnerLost: the owner does not answer.
+            WireVersionMismatch: it is of another version.
+        """
+        loop = asyncio.get_running_loop()
+        for gone in [other for other in self._remotes if other.is_closed()]:
+            del self._remotes[gone]
+        found = self._remotes.get(loop)
+        if found is not None and not found[0].is_lost:
+            return found[0]
+        from polos.settings import database_path
+        from polos.store import owner_of
+
+        holder = owner_of(database_path(self._url))
+        if holder is None or "socket" not in holder:
+            return None
+        from polos.wire.calls import Role
+        from polos.wire.remote import Remote
+
+        try:
+            remote = await Remote.connect(Path(holder["socket"]), Role.CLIENT)
+        except OwnerLost:
+            if Path(holder["socket"]).exists() and _is_alive(holder["pid"]):
+                raise
+            return None  # a dead owner's socket: the file is to be had
+        keeping = _while_loop_lives(remote)
+        await anext(keeping)
+        self._remotes[loop] = (remote, keeping)
+        return remote
 
     async def close(self) -> None:
-        reader = self._readers.pop(asyncio.get_running_loop(), None)
+        loop = asyncio.get_running_loop()
+        reader, found = self._readers.pop(loop, None), self._remotes.pop(loop, None)
         if reader is not None:
             await reader.close()
+        if found is not None:
+            found[0].close()
+            await asyncio.sleep(0)
+
+
+class _Beside:
+    """Reads the file, but asks its owner where an answer must be durable: an execution's state."""
+
+    def __init__(self, remote: Remote, reader: ReadStore) -> None:
+        self.get = remote.get
+        self.find = remote.find
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+
+async def _while_loop_lives(remote: Remote) -> AsyncIterator[None]:
+    """Closes a connection when its loop ends (which closes its generators first): clients need no closing."""
+    try:
+        yield
+    finally:
+        remote.close()
+
+
+async def _until_done(watching: asyncio.Future[None]) -> None:
+    with contextlib.suppress(OwnerLost):  # which is a reason to look, too
+        await watching
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 from zlib import crc32
 
 from polos.core.status import Status
@@ -161,7 +162,12 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewExecution:
-    """An execution to be started. `id` is chosen by the caller, so that a repeated start is the same start."""
+    """An execution to be started.
+
+    Attributes:
+        id: chosen by the caller, so that a repeated start is the same start.
+        origin: the worker beside whose client it was started: that one may always claim it.
+    """
 
     id: str
     workflow_id: str
@@ -174,6 +180,7 @@ class NewExecution:
     idempotency_key: str | None = None
     run_timeout: int | None = None
     delay: int = 0
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +245,14 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """Who works on the database, and what it can run. `complete`: the manifest is all of its project (S7.3)."""
+    """Who works on the database, and what it can run.
+
+    Attributes:
+        complete: the manifest is all of its project (S7.3).
+        claims: ``all`` that it can run; ``own``: what it started or was told to go on with; ``rest``: that, and
+            workflows that no other worker has.
+        ended_at: when it left, or was given up.
+    """
 
     id: str
     pid: int
@@ -246,3 +260,5 @@ class WorkerInfo:
     complete: bool
     workflow_ids: tuple[str, ...] = field(default=())
     started_at: int = 0
+    claims: Literal["all", "own", "rest"] = "all"
+    ended_at: int | None = None

@@ -1,4 +1,4 @@
-"""An engine with its worker on one loop: opens the store, runs the services, stops them in order. Takes no calls itself."""
+"""An engine with its worker on one loop: owns the database or attaches to its owner, works, stops in order. Takes no calls itself."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from typing import Any, Literal
 from polos.authoring.registry import Registry
 from polos.client.connect import LoopAccess, forget_local, publish_local
 from polos.clock import SystemClock, SystemRng, TimeOrderedIds
-from polos.engine.timekeeper import Timekeeper
 from polos.errors import StoreUnavailable
-from polos.ports import Store
-from polos.settings import database_path
-from polos.store import open_store
+from polos.local.attachment import Attachment
+from polos.settings import DEFAULT_LEASE_SECONDS, database_path
 from polos.worker.capture import Capture
 from polos.worker.loop import route
 from polos.worker.worker import LocalWorker
@@ -33,7 +31,11 @@ def _warn(text: str) -> None:
 
 
 class Host:
-    """Runs on the loop on which `start` is called, and owns the database until `stop`."""
+    """Runs on the loop on which `start` is called, until `stop`.
+
+    Args:
+        is_heir: another owner of the database is asked to let it go.
+    """
 
     def __init__(
         self,
@@ -41,6 +43,8 @@ class Host:
         registry: Registry,
         *,
         durability: Literal["full", "relaxed"] = "full",
+        lease_seconds: float = DEFAULT_LEASE_SECONDS,
+        is_heir: bool = False,
         max_concurrent_workflows: int = 100,
         max_hot: int = 10_000,
         project: str = "",
@@ -51,14 +55,15 @@ class Host:
         self.url = url
         self._registry = registry
         self._durability = durability
+        self._lease_seconds = lease_seconds
+        self._is_heir = is_heir
         self._max_concurrent, self._max_hot = max_concurrent_workflows, max_hot
         self._project, self._complete = project, complete
         self._capture = Capture(echo)
         self._on_warning = on_warning or _warn
         self._tasks: list[asyncio.Task[None]] = []
         self.fault: asyncio.Future[BaseException] | None = None
-        self.taken_over = 0
-        self.store: Store | None = None
+        self.store: Attachment | None = None
         self.worker: LocalWorker | None = None
         self.access: LoopAccess | None = None
 
@@ -68,18 +73,21 @@ class Host:
         return database_path(self.url)
 
     async def start(self) -> None:
-        """Opens the store, takes over what a dead process held, and starts to work.
+        """Owns the database, or attaches to the process that does.
 
         Raises:
-            DatabaseInUse, StoreUnavailable: the database cannot be had.
+            DatabaseInUse, StoreUnavailable, WireVersionMismatch: the database cannot be had.
         """
         loop = asyncio.get_running_loop()
         route(loop)
         self.fault = loop.create_future()
         clock = SystemClock()
-        self.store = store = await open_store(self.url, clock, self._durability)
+        self.store = store = Attachment(
+            self.url, clock, durability=self._durability, lease_seconds=self._lease_seconds, is_heir=self._is_heir,
+            on_fault=self._failed,
+        )  # fmt: skip
         try:
-            self.taken_over = await store.take_over()
+            await store.open()
             self.worker = LocalWorker(
                 store, self._registry, clock=clock, ids=TimeOrderedIds(), rng=SystemRng(), project=self._project,
                 complete=self._complete, max_concurrent=self._max_concurrent, max_hot=self._max_hot, on_fault=self._failed,
@@ -91,12 +99,22 @@ class Host:
         self.access = LoopAccess(store, loop)
         publish_local(self.path, self.access)
         self._capture.install()
-        self._serve("timekeeper", Timekeeper(store, clock).keep())
+
+    @property
+    def owns(self) -> bool:
+        """True while this process owns the database."""
+        return self.store is not None and self.store.owner is not None
+
+    @property
+    def taken_over(self) -> int:
+        """How many executions of dead workers this owner took over."""
+        return 0 if self.store is None or self.store.owner is None else self.store.owner.taken_over
 
     async def begin(self, roots: set[str] | None = None) -> None:
         """Lets the worker claim; `roots`: only the trees of these executions."""
-        assert self.worker is not None, "the host is started first"
+        assert self.worker is not None and self.store is not None, "the host is started first"
         self.worker.roots = roots
+        self.store.worker = self.worker
         self._serve("worker", self.worker.work())
 
     def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:

@@ -13,6 +13,7 @@ from polos.client.client import Client, PolosClient
 from polos.client.connect import Access
 from polos.errors import NoEngine, UsageError
 from polos.local.host import Host
+from polos.settings import Settings
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ class Polos(Client):
         run_on: ``thread``: an event loop and thread of its own; ``caller``: the loop that enters it.
         echo: captured output is also printed.
         begin: works at once; otherwise from `begin` on.
+        complete: what it runs is all of its project: schedules and triggers follow it (S7.3).
+        takes_ownership: a process that owns the database is asked to let it go, and goes on as a guest.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class Polos(Client):
         echo: bool = True,
         begin: bool = True,
         on_warning: Callable[[str], None] | None = None,
+        complete: bool = False,
+        takes_ownership: bool = False,
     ) -> None:
         self._database = database
         self._registry = REGISTRY if workflows is None else Registry(workflows)
@@ -50,7 +55,7 @@ class Polos(Client):
         self._run_on = run_on
         self._options: dict[str, Any] = {
             "max_concurrent_workflows": max_concurrent_workflows, "max_hot": max_hot, "echo": echo,
-            "on_warning": on_warning,
+            "on_warning": on_warning, "complete": complete, "is_heir": takes_ownership,
         }  # fmt: skip
         self._begins = begin
         self._host: Host | None = None
@@ -61,6 +66,9 @@ class Polos(Client):
         if self._host is None or self._host.access is None:
             raise NoEngine("this Polos is not running", hint="use it inside `async with Polos() as polos:`")
         return self._host.access
+
+    def _origin(self) -> str | None:
+        return self._host.worker.id if self._host is not None and self._host.worker is not None else None
 
     def _known(self, workflow_id: str) -> Workflow | None:
         return self._registry.get(workflow_id)
@@ -78,9 +86,12 @@ class Polos(Client):
         return self._host
 
     async def __aenter__(self) -> Polos:
-        url, durability, project = self._settings()
+        url, durability, settings = self._settings()
         self._load_if_empty()
-        host = Host(url, self._registry, durability=durability, project=project, **self._options)
+        host = Host(
+            url, self._registry, durability=durability, project=settings.name, lease_seconds=settings.lease_seconds,
+            **self._options,
+        )  # fmt: skip
         if self._run_on == "thread":
             self._start_thread()
         else:
@@ -135,17 +146,17 @@ class Polos(Client):
 
         raise await self._there(failed())
 
-    def _settings(self) -> tuple[str, Literal["full", "relaxed"], str]:
+    def _settings(self) -> tuple[str, Literal["full", "relaxed"], Settings]:
         from pathlib import Path
 
         from polos.settings import load_settings, make_project
 
         settings = load_settings()
         if self._database is not None:
-            return self._database, self._durability or settings.durability, settings.name
+            return self._database, self._durability or settings.durability, settings
         if settings.project_root is None:
             settings = make_project(Path.cwd())
-        return settings.database, self._durability or settings.durability, settings.name
+        return settings.database, self._durability or settings.durability, settings
 
     def _load_if_empty(self) -> None:
         """With no workflow declared in this process, the project's are run."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from polos.errors import DatabaseInUse
 from polos.settings import database_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from polos.clock import Clock
     from polos.ports import ReadStore, Store
 
@@ -17,12 +19,17 @@ BRIEF = 3.0
 
 
 async def open_store(
-    url: str, clock: Clock, durability: Literal["full", "relaxed"] = "full", for_one_call: bool = False
+    url: str,
+    clock: Clock,
+    durability: Literal["full", "relaxed"] = "full",
+    for_one_call: bool = False,
+    socket: Path | None = None,
 ) -> Store:
     """Returns the open store of a database url; its file is owned until `close`.
 
     Args:
         for_one_call: the owner does one thing and goes: no helper process is started, and others wait for it.
+        socket: where the owner will listen; written into the lock, so that others find it.
 
     Raises:
         DatabaseInUse: another process owns the file.
@@ -33,7 +40,7 @@ async def open_store(
 
     deadline = clock.monotonic() + BRIEF
     while True:
-        store = SqliteStore(database_path(url), clock, durability, for_one_call)
+        store = SqliteStore(database_path(url), clock, durability, for_one_call, socket)
         try:
             await store.open()
             return store
@@ -48,3 +55,17 @@ def open_reader(url: str) -> ReadStore:
     from polos.store.sqlite.reader import SqliteReader
 
     return SqliteReader(database_path(url))
+
+
+def owner_of(database: Path) -> dict[str, Any] | None:
+    """Returns what the process that owns a file says of itself, ``socket`` included if it listens; None without one."""
+    from polos.store.sqlite import ownership
+
+    return ownership.owner_of(database)
+
+
+def process_facts() -> dict[str, Any]:
+    """Returns what this process says of itself: ``pid``, ``command``, ``version``."""
+    from polos.store.sqlite import ownership
+
+    return ownership.process_facts()

@@ -34,6 +34,7 @@ class BodiesHost(Protocol):
 
     def body_broke(self, error: BaseException) -> None: ...
     def warn(self, text: str) -> None: ...
+    def holds_lease(self) -> bool: ...
 
 
 class Bodies:
@@ -113,6 +114,10 @@ class Bodies:
 
     def body_broke(self, error: BaseException) -> None:
         self._host.body_broke(error)
+
+    def holds_lease(self) -> bool:
+        """False once the lease may have ended: no attempt may begin under it (S8.2)."""
+        return self._host.holds_lease()
 
     def body_over(self, request: Request) -> None:
         self._running.discard(request)

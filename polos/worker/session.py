@@ -50,6 +50,7 @@ class SessionHost(Protocol):
     def session_parked(self, session: Session) -> None: ...
     def session_over(self, session: Session, error: BaseException | None) -> None: ...
     def warn(self, session: Session, text: str) -> None: ...
+    def holds_leases(self) -> bool: ...
 
 
 class Session:
@@ -227,7 +228,7 @@ class Session:
             self._block(reason)
 
     def _start_held(self) -> None:
-        if not self.held or self.draining:
+        if not self.held or self.draining or not self.host.holds_leases():
             return
         held, self.held = self.held, []
         for request in held:
@@ -248,6 +249,10 @@ class Session:
 
     def body_changed(self) -> None:
         self.run.wake()
+
+    def holds_lease(self) -> bool:
+        """See `BodiesHost`."""
+        return self.host.holds_leases()
 
     def warn(self, text: str) -> None:
         """Says something about this execution that a person should look at."""

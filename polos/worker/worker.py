@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from polos.authoring.context import WorkflowContext
 from polos.authoring.registry import Registry
@@ -19,11 +19,14 @@ from polos.errors import CorruptRecord, EngineError, InvalidInput, LeaseLost, St
 from polos.ports import Claim, ClaimRequest, WorkerStore
 from polos.worker import divergence
 from polos.worker.frames import is_ours
+from polos.worker.heartbeat import Heartbeat
 from polos.worker.pool import BodyPool
 from polos.worker.session import REPLAY_STALL, Session
 
 log = logging.getLogger(__name__)
 CLAIM_WAIT = 30.0
+LEASE_SECONDS = 30.0
+"""How long a lease goes on without a renewal, where the owner does not say (S8.2)."""
 
 
 class LocalWorker:
@@ -63,11 +66,17 @@ class LocalWorker:
         self._on_fault = on_fault
         self._on_warning = on_warning
         self._forget: Callable[[], None] | None = None
+        self._started_at = clock.now()
+        self._again: asyncio.Task[None] | None = None
+        self._heartbeat = Heartbeat(
+            clock, self._renew, lambda: store.lease_seconds or LEASE_SECONDS, self._leases_ended, self._blocked
+        )
 
     # ── the claim loop ───────────────────────────────────────────────────────────────────────────────
 
     async def work(self) -> None:
         """Claims and runs until cancelled."""
+        self._heartbeat.start()
         await self.introduce()
         self._forget = self.store.on_outcome(self.id, self._outcome_came)
         while not self._stopping:
@@ -80,7 +89,11 @@ class LocalWorker:
                 self._room.clear()
                 await self._wait_for_room(room)
                 continue
-            claims = await self.store.claim(self._request(room), CLAIM_WAIT)
+            try:
+                claims = await self.store.claim(self._request(room), CLAIM_WAIT)
+            except LeaseLost:
+                await self._begin_again()
+                continue
             for claim in claims:
                 self._enter(claim)
 
@@ -93,12 +106,60 @@ class LocalWorker:
 
     async def introduce(self) -> None:
         """Says hello with the manifest; again when it has grown."""
-        await self.store.hello(
-            WorkerInfo(
-                id=self.id, pid=os.getpid(), project=self._project, complete=self._complete,
-                workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self.clock.now(),
+        await self.store.hello(*self.introduction())
+        self._begin_lease()
+
+    def introduction(self) -> tuple[WorkerInfo, Mapping[int, int]]:
+        """Returns who this is, and the epoch of each execution that it holds, by number."""
+        holding = {number: session.outbox.lease.epoch for number, session in self._running.items()}
+        return WorkerInfo(
+            id=self.id, pid=os.getpid(), project=self._project, complete=self._complete, claims=self.claims(),
+            workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self._started_at,
+        ), holding  # fmt: skip
+
+    def attached(self, holding: Mapping[int, int]) -> None:
+        """Goes on with another owner, which has been told who this is; news of these may have been missed."""
+        self._begin_lease()
+        for number in holding:
+            self._outcome_came(number)
+
+    def _begin_lease(self) -> None:
+        if self.store.lease_seconds is None:
+            self._heartbeat.end_lease()
+        else:
+            self._heartbeat.begin_lease()
+
+    # ── leases (S8.2) ────────────────────────────────────────────────────────────────────────────────
+
+    def holds_leases(self) -> bool:
+        """False once the leases may have ended: nothing more may be begun under them."""
+        return self._heartbeat.is_valid
+
+    def _leases_ended(self) -> None:
+        if not self._heartbeat.is_valid and not self._stopping and self._again is None:
+            self._again = self.loop.create_task(self._begin_again())
+
+    async def _begin_again(self) -> None:
+        """Drops what it ran, whose leases are gone, and says hello anew: others go on with that."""
+        if self._running:
+            self.warn_text(
+                f"the leases of {len(self._running)} executions ended: this process stood still, or could not reach the "
+                f"engine. They go on where their journals end"
             )
-        )  # fmt: skip
+        for session in list(self._running.values()):
+            session.drop()
+        self._running.clear()
+        self._room.set()
+        try:
+            await self.introduce()
+        finally:
+            self._again = None
+
+    def _renew(self) -> bool | None:
+        return self.store.renew()
+
+    def _blocked(self, text: str) -> None:
+        self.warn_text(text)
 
     def _request(self, room: int) -> ClaimRequest:
         return ClaimRequest(
@@ -107,7 +168,14 @@ class LocalWorker:
             limit=room,
             held=_Held(self._hot),
             root_ids=None if self.roots is None else frozenset(self.roots),
+            only_rest=self.claims() == "rest",
         )
+
+    def claims(self) -> Literal["all", "own", "rest"]:
+        """What it claims: as a guest that is not there for all, what no other worker has."""
+        if self.roots is not None:
+            return "own"
+        return "all" if self._complete or self.store.lease_seconds is None else "rest"
 
     def _enter(self, claim: Claim) -> None:
         number = claim.execution.number
@@ -201,6 +269,8 @@ class LocalWorker:
     async def stop(self, grace: float = 10.0) -> None:
         """Takes nothing new, lets running bodies finish for `grace` seconds, and gives everything back."""
         self._stopping = True
+        if self._again is not None:
+            self._again.cancel()
         for session in self._running.values():
             session.drain()
         try:
@@ -222,6 +292,7 @@ class LocalWorker:
             session.drop()
         if self._forget is not None:
             self._forget()
+        self._heartbeat.stop()
         try:
             await self.store.goodbye(self.id)
         except EngineError as error:

@@ -161,7 +161,7 @@ async def test_a_worker_is_listed_with_its_manifest(store: Store) -> None:
     from polos.core.model import WorkerInfo
 
     info = WorkerInfo(id="wrk_1", pid=7, project="shop", complete=True, workflow_ids=("a", "b"), started_at=5)
-    await store.hello(info)
-    await store.hello(info)
+    await store.hello(info, {})
+    await store.hello(info, {})
     assert await store.workers() == [info]
     await store.goodbye("wrk_1")

@@ -34,7 +34,7 @@ def outcome(key: str, value: str) -> Record:
 
 
 async def claim(store: SqliteStore, worker: str) -> Claim:
-    await store.hello(WorkerInfo(id=worker, pid=1, project="", complete=False, workflow_ids=("w",)))
+    await store.hello(WorkerInfo(id=worker, pid=1, project="", complete=False, workflow_ids=("w",)), {})
     request = ClaimRequest(worker_id=worker, workflow_ids=frozenset({"w"}), limit=1, held={})
     (claimed,) = await store.claim(request, 0)
     return claimed

@@ -71,7 +71,7 @@ class Engine:
 
     def __init__(self, polos: Polos, path: Path, points: Points) -> None:
         self.polos, self.path, self.points = polos, path, points
-        store: Any = polos.host.store
+        store: Any = polos.host.store.owner.store
         self._helper = store.committer._sync.process.pid
 
     def hold(self) -> None:

@@ -361,7 +361,7 @@ async def test_an_execution_that_nobody_here_may_run_keeps_the_engine_quiet(engi
         await waits(polos, other, "nap")
     async with engine(naps, begin=False) as polos:
         await until(polos, other, "queued")
-        committer = polos.host.store.committer  # type: ignore[union-attr]
+        committer = polos.host.store.owner.store.committer  # type: ignore[union-attr]
         before = committer.commits
         await asyncio.sleep(1.2)  # the offer of the woken execution to its worker has lapsed meanwhile
         assert committer.commits - before < 10

@@ -34,7 +34,7 @@ async def works(ctx: WorkflowContext) -> int:
 
 async def watched(polos: Polos, execution_id: str, count: int) -> None:
     """Returns when so many callers wait for a change of the execution."""
-    store: Any = polos.host.store
+    store: Any = polos.host.store.owner.store
     async with asyncio.timeout(15):
         while len(store._changed.get(execution_id, ())) < count:
             await asyncio.sleep(0.002)
@@ -166,6 +166,16 @@ def forked(check: Any) -> tuple[int, int]:
     return pid, writing
 
 
+def is_free(path: Path) -> bool:
+    ownership = Ownership(path, SystemClock())
+    try:
+        ownership.acquire()
+    except DatabaseInUse:
+        return False
+    ownership.release()
+    return True
+
+
 async def test_a_forked_child_keeps_neither_the_lock_nor_the_helper(tmp_path: Path) -> None:
     path = tmp_path / "polos.db"
     store = SqliteStore(path, SystemClock(), "full")
@@ -177,9 +187,9 @@ async def test_a_forked_child_keeps_neither_the_lock_nor_the_helper(tmp_path: Pa
             Ownership(path, SystemClock()).acquire()
         assert await store.take_over() == 0  # the helper still answers the parent
         await store.close()
-        again = Ownership(path, SystemClock())
-        again.acquire()  # though the child lives
-        again.release()
+        async with asyncio.timeout(10):  # though the child lives; it may need a moment to begin
+            while not is_free(path):
+                await asyncio.sleep(0.002)
     finally:
         os.close(pipe)
         assert os.waitpid(pid, 0)[1] == 0

@@ -195,6 +195,9 @@ class Host:
         self._over, self._error = True, error
         self._moved.set()
 
+    def holds_leases(self) -> bool:
+        return True
+
     def warn(self, session: Session, text: str) -> None:
         self.result.warnings.append(text)
 

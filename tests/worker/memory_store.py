@@ -7,7 +7,7 @@ may complete a wait in between. After every outcome it keeps a snapshot of what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,7 +111,12 @@ class MemoryStore:
             attempts=tuple(self.attempts),
         )
 
-    async def hello(self, worker: WorkerInfo) -> None: ...
+    lease_seconds: float | None = None
+
+    def renew(self) -> bool | None:
+        return None
+
+    async def hello(self, worker: WorkerInfo, holding: Mapping[int, int]) -> None: ...
 
     async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
         await self.queued.wait()

@@ -17,6 +17,8 @@ def resume(execution_id: str, key: str, data: Stored, answer_id: str, now: int) 
         raise UnknownExecution(f"there is no execution {execution_id}", hint="polos ps lists them")
     number, status, _, topic_id = rows[0]
     answered = yield "answer_of", {"execution": number, "key": key}
+    if answered and answered[0][1] == answer_id:
+        return  # the call is made again, since its answer was lost
     if answered:
         raise AlreadyResumed(
             f"{key!r} of execution {number} has its answer already",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import orjson
 
 from polos.core import failure as failures
+from polos.core.durations import SECOND
 from polos.core.model import Failure, Kind, Outcome, Stored, verified
 from polos.core.status import TERMINAL, Change, Status, after
 from polos.core.waits import children_channel, execution_channel
 from polos.store.sql.lifecycle import lifecycle, told
-from polos.store.sql.tx import Changed, Queued, Tx
+from polos.store.sql.tx import Changed, Due, Queued, Tx
 
+OFFERED_FOR = SECOND
+"""How long a woken execution is offered first to the worker that parked it (S8.1)."""
 AWAKE = after(Status.WAITING, Change.WAKE)
 
 _CHILD_OUTCOME = {
@@ -40,6 +43,7 @@ def complete(
         woken = yield "wake", {"execution": execution, "asleep": Status.WAITING, "awake": AWAKE, "now": now}
         if woken:
             yield Queued()
+            yield Due(now + OFFERED_FOR)
         return True
     rows = yield "take_seq", {"execution": execution, "asleep": Status.WAITING, "awake": AWAKE, "now": now}
     seq, status, topic_id, worker_id = rows[0]
@@ -54,6 +58,8 @@ def complete(
     yield Changed(execution, None, worker_id, outcome=True)
     if status == AWAKE:
         yield Queued()
+        if worker_id is not None:
+            yield Due(now + OFFERED_FOR)
     return True
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from polos.core import failure as failures
-from polos.core.durations import SECOND
 from polos.core.ids import short_end, workflow_topic
 from polos.core.model import (
     Entry,
@@ -31,12 +30,9 @@ from polos.errors import (
     IdempotencyConflict,
 )
 from polos.ports import Claim, ClaimRequest
-from polos.store.sql.completion import timed_out
+from polos.store.sql.completion import OFFERED_FOR, timed_out
 from polos.store.sql.lifecycle import lifecycle, topic
 from polos.store.sql.tx import Changed, Due, Queued, Row, Tx
-
-OFFERED_FOR = SECOND
-"""How long a woken execution is offered first to the worker that parked it (S8.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +76,11 @@ def start_one(new: NewExecution, now: int, parent: Parent | None = None) -> Tx[S
         "parent_index": parent.index if parent else None, "root": parent.root if parent else 0,
         "session_id": new.session_id, "user_id": new.user_id, "queue": new.queue,
         "concurrency_key": new.concurrency_key, "idempotency_key": new.idempotency_key, "run_timeout": new.run_timeout,
+        "origin": new.origin,
         "created_at": now,
     }  # fmt: skip
+    if not rows:
+        return (yield from _started_before(new))
     number = int(rows[0][0])
     if parent is None:
         yield "set_root", {"number": number}
@@ -103,6 +102,14 @@ def start_one(new: NewExecution, now: int, parent: Parent | None = None) -> Tx[S
         root_id=parent.root_id if parent else new.id,
         root_workflow_id=parent.root_workflow_id if parent else new.workflow_id,
     )  # fmt: skip
+
+
+def _started_before(new: NewExecution) -> Tx[Started]:
+    """Returns what an earlier call with this id started: it was made again, since its answer was lost."""
+    number, workflow_id, root_id, root_workflow_id = (yield "started_before", {"id": new.id})[0]
+    return Started(
+        id=new.id, number=number, workflow_id=workflow_id, root_id=root_id, root_workflow_id=root_workflow_id
+    )
 
 
 def conflict(new: NewExecution, known: Row) -> str:
@@ -128,7 +135,7 @@ def claim(request: ClaimRequest, now: int) -> Tx[list[Claim]]:
         "offered_until": now - OFFERED_FOR, "limit": request.limit,
         "any_workflow": 0, "workflow_ids": orjson.dumps(sorted(request.workflow_ids)).decode(),
         "any_root": int(request.root_ids is None),
-        "root_ids": orjson.dumps(sorted(request.root_ids or ())).decode(),
+        "root_ids": orjson.dumps(sorted(request.root_ids or ())).decode(), "only_rest": int(request.only_rest),
     }  # fmt: skip
     if not rows:
         return []
@@ -253,10 +260,25 @@ def attempts_of(execution: int) -> Tx[list[FailedAttempt]]:
     return [attempt_from(row) for row in rows]
 
 
-def take_over(now: int) -> Tx[int]:
-    """Queues what a dead process held: one death more each (S1.3, S8.2)."""
-    yield "bury_workers", {"now": now}
-    rows = yield "take_over", {"queued": after(Status.RUNNING, Change.TAKE_OVER), "now": now}
+def take_over(now: int, keep: Collection[str] = ()) -> Tx[int]:
+    """Queues what workers other than these held: one death more each (S1.3, S8.2)."""
+    kept = orjson.dumps(sorted(keep)).decode()
+    yield "bury_workers", {"now": now, "keep": kept}
+    rows = yield "take_over", {"queued": after(Status.RUNNING, Change.TAKE_OVER), "now": now, "keep": kept}
+    return (yield from _queued(rows))
+
+
+def bury(worker_id: str, now: int) -> Tx[int]:
+    """Gives a worker up, and queues what it held (S8.2)."""
+    yield "goodbye", {"id": worker_id, "now": now}
+    rows = yield "bury", {"queued": after(Status.RUNNING, Change.TAKE_OVER), "now": now, "worker_id": worker_id}
+    yield Queued()  # also for what was offered to it first
+    return (yield from _queued(rows))
+
+
+def _queued(rows: Sequence[Row]) -> Tx[int]:
+    for number, id_ in rows:
+        yield Changed(number, id_)
     if rows:
         yield Queued()
     return len(rows)
@@ -269,20 +291,29 @@ def fire_due(now: int, limit: int = 500) -> Tx[int | None]:
         yield from timed_out(execution, key, kind, now)
     deadline = (yield "next_deadline", {})[0][0]
     available = (yield "next_available", {"now": now})[0][0]
-    offered = (yield "next_offer", {})[0][0]
+    offered = (yield "next_offer", {"offered_until": now - OFFERED_FOR})[0][0]
     instants = [deadline, available]
-    if offered is not None and offered + OFFERED_FOR > now:
+    if offered is not None:
         instants.append(offered + OFFERED_FOR)
     yield Queued()
     return min((at for at in instants if at is not None), default=None)
 
 
-def hello(worker: WorkerInfo) -> Tx[None]:
-    """Introduces a worker and its manifest."""
+def hello(worker: WorkerInfo, holding: Mapping[int, int], now: int) -> Tx[None]:
+    """Introduces a worker and its manifest; what it does not know that it holds is queued again."""
     yield "hello", {
         "id": worker.id, "pid": worker.pid, "project": worker.project, "complete": int(worker.complete),
-        "workflow_ids": orjson.dumps(worker.workflow_ids).decode(), "started_at": worker.started_at,
+        "claims": worker.claims, "workflow_ids": orjson.dumps(worker.workflow_ids).decode(),
+        "started_at": worker.started_at,
     }  # fmt: skip
+    held = yield "held_by", {"worker_id": worker.id}
+    unknown = [number for number, epoch in held if holding.get(number) != epoch]
+    if unknown:
+        yield "give_back", {
+            "queued": after(Status.RUNNING, Change.RELEASE), "now": now, "worker_id": worker.id,
+            "numbers": orjson.dumps(unknown).decode(),
+        }  # fmt: skip
+    yield Queued()  # who may claim what depends on who is there
 
 
 def requeue_blocked(now: int) -> Tx[int]:

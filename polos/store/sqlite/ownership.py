@@ -10,6 +10,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from polos import __version__
 from polos.clock import Clock
 from polos.errors import DatabaseInUse, StoreUnavailable
 
@@ -17,11 +18,13 @@ from polos.errors import DatabaseInUse, StoreUnavailable
 class Ownership:
     """The lock of one database. The operating system frees it when the process dies, however it dies."""
 
-    def __init__(self, database: Path, clock: Clock, brief: bool = False) -> None:
+    def __init__(self, database: Path, clock: Clock, brief: bool = False, socket: Path | None = None) -> None:
+        database = database.resolve()  # one lock, by whatever name the file is reached
         self._path = database.with_name(database.name + ".lock")
         self._database = database
         self._clock = clock
         self._brief = brief
+        self._socket = socket
         self._file: Any = None
 
     def acquire(self) -> None:
@@ -46,7 +49,9 @@ class Ownership:
             raise in_use(self._database, holder) from None
         file.seek(0)
         file.truncate()
-        holder = {"pid": os.getpid(), "command": _command(), "since": self._clock.now(), "brief": self._brief}
+        holder = {**process_facts(), "since": self._clock.now(), "brief": self._brief}
+        if self._socket is not None:
+            holder["socket"] = str(self._socket)
         json.dump(holder, file)
         file.flush()
         self._file = file
@@ -76,6 +81,24 @@ def _in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_in_child)
+
+
+def process_facts() -> dict[str, Any]:
+    """Returns what a process says of itself: ``pid``, ``command``, ``version``."""
+    return {"pid": os.getpid(), "command": _command(), "version": __version__}
+
+
+def owner_of(database: Path) -> dict[str, Any] | None:
+    """Returns what the holder of the lock wrote: ``socket``, where it listens, and `process_facts`; None: nobody has it.
+
+    A holder that died without a word is told apart by its socket, which answers nobody.
+    """
+    database = database.resolve()
+    try:
+        with open(database.with_name(database.name + ".lock"), encoding="utf-8") as file:
+            return _read(file) or None
+    except OSError:
+        return None
 
 
 def _command() -> str:

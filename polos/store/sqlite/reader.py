@@ -141,6 +141,8 @@ class SqliteReader:
                 complete=bool(r[3]),
                 workflow_ids=tuple(orjson.loads(r[4])),
                 started_at=r[5],
+                claims=r[6],
+                ended_at=r[7],
             )
             for r in rows
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,12 +32,15 @@ CHECKPOINT_AT_ONCE_ABOVE = 64 << 20
 class SqliteStore(SqliteReader):
     """Implements `Store`. Lives on one loop; the file is owned from `open` to `close`."""
 
-    def __init__(self, path: Path, clock: Clock, durability: Durability = "full", for_one_call: bool = False) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, durability: Durability = "full", for_one_call: bool = False,
+        socket: Path | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(path)
         self._clock = clock
         self._durability = durability
         self._for_one_call = for_one_call
-        self._ownership = Ownership(path, clock, for_one_call)
+        self._ownership = Ownership(path, clock, for_one_call, socket)
         self._writer: sqlite3.Connection | None = None
         self._committer: Committer | None = None
         self._work = asyncio.Event()
@@ -85,6 +88,12 @@ class SqliteStore(SqliteReader):
         self._ownership.release()
         for waiting in [f for futures in self._changed.values() for f in futures]:
             _refuse(waiting)  # nobody was cancelled: the execution's end is only not told here
+
+    def wake_watchers(self) -> None:
+        """Lets everybody who watches an execution look again: the store is about to move to another process."""
+        for waiting in [f for futures in self._changed.values() for f in futures]:
+            if not waiting.done():
+                waiting.set_result(None)
 
     @property
     def committer(self) -> Committer:
@@ -156,8 +165,13 @@ class SqliteStore(SqliteReader):
 
     # ── WorkerStore ──────────────────────────────────────────────────────────────────────────────────
 
-    async def hello(self, worker: WorkerInfo) -> None:
-        await self._submit(lambda: executions.hello(worker), "hello")
+    lease_seconds: float | None = None
+
+    def renew(self) -> bool | None:
+        return None
+
+    async def hello(self, worker: WorkerInfo, holding: Mapping[int, int]) -> None:
+        await self._submit(lambda: executions.hello(worker, holding, self._clock.now()), "hello")
 
     async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
         deadline = self._clock.monotonic() + wait
@@ -211,8 +225,11 @@ class SqliteStore(SqliteReader):
 
     # ── EngineStore ──────────────────────────────────────────────────────────────────────────────────
 
-    async def take_over(self) -> int:
-        return await self._submit(lambda: executions.take_over(self._clock.now()), "take_over")
+    async def take_over(self, keep: Collection[str] = ()) -> int:
+        return await self._submit(lambda: executions.take_over(self._clock.now(), keep), "take_over")
+
+    async def bury(self, worker_id: str) -> int:
+        return await self._submit(lambda: executions.bury(worker_id, self._clock.now()), "bury")
 
     async def requeue_blocked(self) -> int:
         return await self._submit(lambda: executions.requeue_blocked(self._clock.now()), "requeue_blocked")

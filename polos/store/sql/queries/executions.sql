@@ -1,8 +1,9 @@
 -- name: insert_execution
 INSERT INTO execution (id, workflow_id, status, available_at, topic, event_position, parent, parent_key, parent_index,
-  root, session_id, user_id, queue, concurrency_key, idempotency_key, run_timeout, created_at)
+  root, session_id, user_id, queue, concurrency_key, idempotency_key, run_timeout, origin, created_at)
 VALUES (:id, :workflow_id, :status, :available_at, :topic, :event_position, :parent, :parent_key, :parent_index,
-  :root, :session_id, :user_id, :queue, :concurrency_key, :idempotency_key, :run_timeout, :created_at)
+  :root, :session_id, :user_id, :queue, :concurrency_key, :idempotency_key, :run_timeout, :origin, :created_at)
+ON CONFLICT (id) DO NOTHING
 RETURNING number
 
 -- name: set_root
@@ -26,6 +27,10 @@ WHERE number IN (
     AND (e.worker_id IS NULL OR e.worker_id = :worker_id OR e.available_at <= :offered_until
       OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND w.ended_at IS NOT NULL))
     AND (:any_workflow = 1 OR e.workflow_id IN (SELECT value FROM json_each(:workflow_ids)))
+    AND (:only_rest = 0
+      OR EXISTS (SELECT 1 FROM execution r WHERE r.number = e.root AND r.origin = :worker_id)
+      OR NOT EXISTS (SELECT 1 FROM worker w, json_each(w.workflow_ids) m
+        WHERE w.ended_at IS NULL AND w.claims = 'all' AND w.id <> :worker_id AND m.value = e.workflow_id))
     AND (:any_root = 1 OR e.root IN (SELECT number FROM execution WHERE id IN (SELECT value FROM json_each(:root_ids))))
   ORDER BY e.available_at, e.number LIMIT :limit)
 RETURNING number
@@ -42,7 +47,8 @@ WHERE e.number IN (SELECT value FROM json_each(:numbers))
 SELECT MIN(available_at) FROM execution WHERE status = 'queued' AND available_at > :now
 
 -- name: next_offer
-SELECT MIN(available_at) FROM execution WHERE status = 'queued' AND worker_id IS NOT NULL
+SELECT MIN(available_at) FROM execution
+WHERE status = 'queued' AND worker_id IS NOT NULL AND available_at > :offered_until
 
 -- name: fence
 UPDATE execution SET seq = seq + :outcomes, commit_number = :commit_number, stored_bytes = stored_bytes + :bytes,
@@ -78,10 +84,27 @@ UPDATE execution SET status = :awake, available_at = :now WHERE number = :execut
 
 -- name: take_over
 UPDATE execution SET status = :queued, worker_id = NULL, deaths = deaths + 1, available_at = :now
-WHERE status = 'running' RETURNING number
+WHERE status = 'running' AND worker_id NOT IN (SELECT value FROM json_each(:keep))
+RETURNING number, id
+
+-- name: bury
+UPDATE execution SET status = :queued, worker_id = NULL, deaths = deaths + 1, available_at = :now
+WHERE status = 'running' AND worker_id = :worker_id
+RETURNING number, id
+
+-- name: held_by
+SELECT number, epoch FROM execution WHERE status = 'running' AND worker_id = :worker_id
+
+-- name: give_back
+UPDATE execution SET status = :queued, worker_id = NULL, available_at = :now
+WHERE status = 'running' AND worker_id = :worker_id AND number IN (SELECT value FROM json_each(:numbers))
+RETURNING number
 
 -- name: requeue_blocked
 UPDATE execution SET status = :queued, available_at = :now WHERE status = 'blocked' RETURNING number
+
+-- name: started_before
+SELECT e.number, e.workflow_id, r.id, r.workflow_id FROM execution e JOIN execution r ON r.number = e.root WHERE e.id = :id
 
 -- name: execution_by_id
 SELECT number, status, id, topic FROM execution WHERE id = :id

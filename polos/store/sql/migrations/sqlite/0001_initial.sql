@@ -24,6 +24,7 @@ CREATE TABLE execution (
   concurrency_key TEXT,
   idempotency_key TEXT,
   run_timeout INTEGER,
+  origin TEXT,
   created_at INTEGER NOT NULL,
   started_at INTEGER,
   ended_at INTEGER,
@@ -167,6 +168,7 @@ CREATE TABLE worker (
   pid INTEGER NOT NULL,
   project TEXT NOT NULL,
   complete INTEGER NOT NULL,
+  claims TEXT NOT NULL,
   workflow_ids TEXT NOT NULL,
   started_at INTEGER NOT NULL,
   ended_at INTEGER

@@ -1,0 +1,117 @@
+"""The owner of a database: its store, the engine's services, and the socket for everybody else. Runs no workflow."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+from polos.clock import Clock
+from polos.engine.leases import Leases
+from polos.engine.timekeeper import Timekeeper
+from polos.errors import StoreUnavailable
+from polos.ports import Store
+from polos.settings import database_path
+from polos.store import open_store, process_facts
+from polos.wire.address import socket_path
+from polos.wire.server import WireServer
+
+SHOWN_WITHIN = 2.0
+"""Seconds that workers of an owner before have to show what they hold, before it is taken over."""
+
+
+class Owner:
+    """Owns the file from `open` to `close`, on the loop that opens it.
+
+    Args:
+        on_yield: called when another process asks for the ownership.
+        on_fault: called with what ended one of the services.
+    """
+
+    def __init__(
+        self, url: str, clock: Clock, *, durability: Literal["full", "relaxed"], lease_seconds: float,
+        on_yield: Callable[[], None], on_fault: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
+        self._url, self._clock, self._durability = url, clock, durability
+        self._lease_seconds = lease_seconds
+        self._on_yield, self._on_fault = on_yield, on_fault
+        self._services: list[asyncio.Task[None]] = []
+        self._server: WireServer | None = None
+        self._leases: Leases | None = None
+        self._store: Store | None = None
+        self.taken_over = 0
+
+    @property
+    def store(self) -> Store:
+        """The store; only while open."""
+        assert self._store is not None, "the owner is not open"
+        return self._store
+
+    async def open(self, own: frozenset[str]) -> None:
+        """Takes the file, what dead workers held, and begins to serve; `own`: workers of this process that go on.
+
+        Raises:
+            DatabaseInUse, StoreUnavailable: the database cannot be had.
+        """
+        socket = socket_path(database_path(self._url).resolve())
+        self._store = await open_store(self._url, self._clock, self._durability, socket=socket)
+        try:
+            leases = self._leases = Leases(self._store, self._clock, self._lease_seconds, self._gave_up)
+            facts = {**process_facts(), "lease_seconds": self._lease_seconds}
+            self._server = WireServer(self._store, leases, socket, facts, self._on_yield)
+            alive = [w.id for w in await self._store.workers() if w.ended_at is None and _is_alive(w.pid)]
+            self.taken_over = await self._store.take_over(own.union(alive))
+            try:
+                await self._server.start()
+            except OSError as error:
+                raise StoreUnavailable(
+                    f"{socket} cannot be made: {error.strerror}", hint="check the folder's permissions"
+                ) from error
+        except BaseException:
+            await self.close()
+            raise
+        self._serve("timekeeper", Timekeeper(self._store, self._clock).keep())
+        self._serve("leases", leases.keep())
+        if set(alive) - own:
+            self._serve("take-over", self._take_over_the_rest(own))
+
+    async def _take_over_the_rest(self, own: frozenset[str]) -> None:
+        """Workers that were alive and did not come back have lost their leases (S8.2)."""
+        await asyncio.sleep(SHOWN_WITHIN)
+        assert self._leases is not None
+        self.taken_over += await self.store.take_over(own | self._leases.alive)
+
+    def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(service, name=f"polos-{name}")
+        task.add_done_callback(self._ended)
+        self._services.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_fault(error)
+
+    def _gave_up(self, worker_id: str) -> None:
+        if self._server is not None:
+            self._server.gave_up(worker_id)
+
+    async def close(self) -> None:
+        """Ends the services and the socket, makes durable what was taken, and lets the file go."""
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+        if self._server is not None:
+            await self._server.close()
+        if self._store is not None:
+            await self._store.close()
+
+
+def _is_alive(pid: int) -> bool:
+    """Tells whether a process of this user has that number; our own workers are told apart by their ids."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError, OverflowError):
+        return False
+    return True

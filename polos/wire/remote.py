@@ -1,0 +1,236 @@
+"""The other side of the wire: a store that an owner in another process serves. Caches nothing, retries nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
+from polos.core.ops import CommitAnswer, Lease, Op
+from polos.errors import OwnerLost, PolosError, WireVersionMismatch
+from polos.ports import Claim, ClaimRequest
+from polos.wire.calls import COMMIT_BYTES, COMMITS, METHODS, Role, size_of
+from polos.wire.codec import read_error
+from polos.wire.frames import VERSION, Channel
+
+GREETED_WITHIN = 5.0
+"""Seconds within which an owner answers a new connection; one that does not is stopped or stuck."""
+
+
+class Remote:
+    """One connection to an owner.
+
+    Attributes:
+        facts: what the owner said of itself: ``pid``, ``command``, ``lease_seconds``, ``version``.
+    """
+
+    def __init__(self) -> None:
+        self._channel = Channel(self._message, self._ended)
+        self._loop = asyncio.get_running_loop()
+        self._number = 0
+        self._waiting: dict[int, tuple[asyncio.Future[Any], Any]] = {}
+        self._greeting: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self._commits = self._bytes = 0
+        self._later: deque[tuple[list[Any], int]] = deque()  # commits beyond what may be in flight
+        self._outcomes: asyncio.Task[None] | None = None
+        self.facts: dict[str, Any] = {}
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+
+    @classmethod
+    async def connect(cls, path: Path, role: Role) -> Remote:
+        """Connects to the owner that listens at `path`.
+
+        Raises:
+            OwnerLost: nobody listens there, or whoever does, does not answer.
+            WireVersionMismatch: it is of another version.
+        """
+        remote = cls()
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.create_unix_connection(lambda: remote._channel, str(path))
+        except OSError as error:
+            remote.lost.cancel()
+            raise OwnerLost(f"nobody listens at {path}: {error.strerror}") from error
+        remote._channel.send([0, "hello", [{"wire": VERSION, "role": role.value, "pid": os.getpid()}]])
+        remote._channel.flush()
+        try:
+            async with asyncio.timeout(GREETED_WITHIN):
+                facts = await remote._greeting
+        except TimeoutError:
+            remote.close()
+            raise OwnerLost(
+                f"the process that listens at {path} does not answer",
+                hint="is it stopped, or stuck? polos ps still works",
+            ) from None
+        if facts["wire"] != VERSION:
+            remote.close()
+            raise WireVersionMismatch(
+                f"process {facts.get('pid')} ({facts.get('command')}) owns the database with polos "
+                f"{facts.get('version')} (wire {facts['wire']}); this one speaks wire {VERSION}",
+                hint="stop that process and start it again with this version of polos",
+            )
+        remote.facts = facts
+        return remote
+
+    # ── calls ────────────────────────────────────────────────────────────────────────────────────────
+
+    def call(self, name: str, *args: Any) -> asyncio.Future[Any]:
+        """Asks for a method of the table. The future raises what the owner raised, or `OwnerLost`."""
+        future, message = self._message_for(name, args)
+        if future.done():
+            return future
+        self._channel.send(message)
+        return future
+
+    def _message_for(self, name: str, args: Sequence[Any]) -> tuple[asyncio.Future[Any], list[Any]]:
+        method = METHODS[name]
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if self._channel.lost:
+            future.set_exception(_gone())
+            return future, []
+        self._number += 1
+        self._waiting[self._number] = (future, method.read_result)
+        return future, [self._number, name, method.write(args)]
+
+    async def _ask(self, name: str, *args: Any) -> Any:
+        """Calls, and gives the call up at the owner when this side is cancelled."""
+        future = self.call(name, *args)
+        number = self._number
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not self._channel.lost:
+                self._channel.send([0, "cancel", [number]])
+            raise
+
+    def _message(self, message: list[Any]) -> None:
+        number, failed, told = message
+        if number == 0:
+            if not self._greeting.done():
+                self._greeting.set_result(told)
+            return
+        future, convert = self._waiting.pop(number)
+        if future.done():
+            return  # nobody waits for it any more
+        if failed:
+            future.set_exception(read_error(told))
+        else:
+            future.set_result(told if convert is None else convert(told))
+
+    def _ended(self, error: BaseException | None) -> None:
+        if self._outcomes is not None:
+            self._outcomes.cancel()
+        waiting, self._waiting = self._waiting, {}
+        self._later.clear()
+        for future, _ in waiting.values():
+            if not future.done():
+                future.set_exception(_gone())
+                future.exception()  # retrieved: whoever asked may have gone
+        if not self._greeting.done():
+            self._greeting.set_exception(_gone())
+            self._greeting.exception()
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    @property
+    def is_lost(self) -> bool:
+        """True once the connection has ended."""
+        return self._channel.lost
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._channel.close()
+
+    # ── ClientStore, of what reads the durable only ──────────────────────────────────────────────────
+
+    async def start(self, executions: Sequence[NewExecution]) -> list[Started]:
+        return await self._ask("start", executions)  # type: ignore[no-any-return]  # as the table says
+
+    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+        return await self._ask("publish", events)  # type: ignore[no-any-return]  # as the table says
+
+    async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
+        await self._ask("resume", execution_id, step_key, data, answer_id)
+
+    async def get(self, execution_id: str) -> Execution | None:
+        return await self._ask("get", execution_id)  # type: ignore[no-any-return]  # as the table says
+
+    async def find(self, reference: str) -> list[Execution]:
+        return await self._ask("find", reference)  # type: ignore[no-any-return]  # as the table says
+
+    def changed(self, execution_id: str, seconds: float = 30.0) -> asyncio.Future[None]:
+        """Watches from now on; a long poll. Cancelling it ends it at the owner too."""
+        future = self.call("changed", execution_id, seconds)
+        number = self._number
+
+        def given_up(done: asyncio.Future[None]) -> None:
+            if done.cancelled() and not self._channel.lost:
+                self._channel.send([0, "cancel", [number]])
+
+        future.add_done_callback(given_up)
+        return future
+
+    # ── WorkerStore ──────────────────────────────────────────────────────────────────────────────────
+
+    async def hello(self, worker: WorkerInfo, holding: Mapping[int, int]) -> None:
+        await self._ask("hello", worker, holding)
+
+    async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
+        # What is held hot the owner knows from the commits that parked it.
+        return await self._ask("claim", replace(request, held={}), wait)  # type: ignore[no-any-return]  # as the table says
+
+    def commit(self, lease: Lease, number: int, ops: Sequence[Op], since: int) -> asyncio.Future[CommitAnswer]:
+        future, message = self._message_for("commit", (lease, number, ops, since))
+        if future.done():
+            return future
+        size = size_of(ops)
+        if self._later or self._commits >= COMMITS or self._bytes + size > COMMIT_BYTES:
+            self._later.append((message, size))
+        else:
+            self._send_commit(message, size)
+        future.add_done_callback(lambda _: self._commit_answered(size))
+        return future
+
+    def _send_commit(self, message: list[Any], size: int) -> None:
+        self._commits += 1
+        self._bytes += size
+        self._channel.send(message)
+
+    def _commit_answered(self, size: int) -> None:
+        self._commits -= 1
+        self._bytes -= size
+        while self._later and self._commits < COMMITS and (self._bytes < COMMIT_BYTES or not self._commits):
+            self._send_commit(*self._later.popleft())
+
+    def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Follows by long polls, until the connection ends."""
+
+        async def follow() -> None:
+            try:
+                while True:
+                    for number in await self._ask("outcomes"):
+                        callback(number)
+            except PolosError:
+                return  # the connection has ended, which `lost` tells
+
+        self._outcomes = follower = self._loop.create_task(follow())
+
+        def forget() -> None:
+            follower.cancel()
+
+        return forget
+
+    async def requeue_blocked(self) -> int:
+        return await self._ask("requeue_blocked")  # type: ignore[no-any-return]  # as the table says
+
+    async def goodbye(self, worker_id: str) -> None:
+        await self._ask("goodbye", worker_id)
+
+
+def _gone() -> OwnerLost:
+    return OwnerLost("the process that owned the database has gone", hint="nothing that was acknowledged is lost")

@@ -1,0 +1,282 @@
+"""The owner's side of the wire: answers commands and workers of other processes from its store. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from polos.core.ops import CommitAnswer, Lease
+from polos.errors import LeaseLost, PolosError, UsageError
+from polos.ports import Claim, Store
+from polos.wire.address import own_folder
+from polos.wire.calls import COMMIT_BYTES, COMMITS, METHODS, Method, Role, size_of
+from polos.wire.codec import write_error
+from polos.wire.frames import VERSION, Channel
+
+log = logging.getLogger(__name__)
+LONGEST_WATCH = 30.0
+
+
+class LeaseBook(Protocol):
+    """Who hears of the lives of attached workers (S8.2)."""
+
+    def attached(self, worker_id: str, again: bool) -> None: ...
+    def detached(self, worker_id: str) -> None: ...
+    def left(self, worker_id: str) -> None: ...
+    def renewed(self, worker_id: str) -> bool:
+        """Renews a lease; False when the worker was given up meanwhile."""
+        ...
+
+    def is_alive(self, worker_id: str) -> bool: ...
+
+
+class WireServer:
+    """Listens at a socket of this user's own. One object a connection does the rest."""
+
+    def __init__(
+        self, store: Store, leases: LeaseBook, path: Path, facts: dict[str, Any], on_yield: Callable[[], None]
+    ) -> None:
+        self.store = store
+        self.leases = leases
+        self.facts = facts
+        self.on_yield = on_yield
+        self.path = path
+        self._server: asyncio.Server | None = None
+        self._peers: set[_Peer] = set()
+
+    async def start(self) -> None:
+        """Listens. The caller holds the database's lock, so that a socket left here is a dead process's.
+
+        Raises:
+            OSError: the socket cannot be made.
+        """
+        if not self.path.parent.exists() or self.path.name[: -len(".sock")].isalnum():
+            own_folder(self.path.parent)
+        self.path.unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            self._server = await asyncio.get_running_loop().create_unix_server(
+                lambda: _Peer(self).channel, str(self.path), backlog=1024
+            )
+        finally:
+            os.umask(mask)
+
+    def gave_up(self, worker_id: str) -> None:
+        """Claims nothing more for a worker whose lease has ended."""
+        for peer in self._peers:
+            if peer.worker_id == worker_id:
+                peer.stop_claiming()
+
+    def joined(self, peer: _Peer) -> None:
+        """Remembers a connection."""
+        self._peers.add(peer)
+
+    def parted(self, peer: _Peer) -> None:
+        """Forgets a connection."""
+        self._peers.discard(peer)
+
+    async def close(self) -> None:
+        """Listens no more and ends every connection; what was answered has been sent."""
+        if self._server is not None:
+            self._server.close()
+            self.path.unlink(missing_ok=True)
+        for peer in list(self._peers):
+            peer.end()
+        await asyncio.sleep(0)
+
+
+class _Peer:
+    """One connection: a command, a worker, or a worker's renewals."""
+
+    def __init__(self, server: WireServer) -> None:
+        self._server = server
+        self._store = server.store
+        self.channel = Channel(self._message, self._lost)
+        self.worker_id: str | None = None
+        self._role: Role | None = None
+        self._tasks: dict[int, asyncio.Task[Any]] = {}
+        self._claims: set[int] = set()
+        self._commits = self._bytes = 0
+        self._paused = False
+        self._parked: dict[int, int] = {}  # executions that this worker keeps hot, with the `seq` it knows of each
+        self._news: list[int] = []
+        self._news_wanted: asyncio.Event = asyncio.Event()
+        self._forget: Callable[[], None] | None = None
+        server.joined(self)
+
+    # ── messages ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _message(self, message: list[Any]) -> None:
+        number, name, args = message
+        if self._role is None:
+            self._greet(args[0])
+            return
+        if name == "cancel":
+            task = self._tasks.get(args[0])
+            if task is not None:
+                task.cancel()
+            return
+        method = METHODS.get(name)
+        if method is None or self._role not in method.roles:
+            error = UsageError(f"a connection of the role {self._role} cannot ask for {name!r}")
+            self.channel.send([number, 1, write_error(error)])
+            return
+        given = method.read(args)
+        if name == "commit":
+            self._commit(number, method, *given)
+        else:
+            calling = getattr(self, f"_{name}")(*given)
+            self._answer_later(number, method, calling, is_claim=name == "claim")
+
+    def _greet(self, told: dict[str, Any]) -> None:
+        facts = {"wire": VERSION, **self._server.facts}
+        self.channel.send([0, 0, facts])
+        if told["wire"] != VERSION:
+            self.channel.close()  # the facts say why
+            return
+        self._role = Role(told["role"])
+
+    def _answer_later(self, number: int, method: Method, calling: Coroutine[Any, Any, Any], is_claim: bool) -> None:
+        task = asyncio.get_running_loop().create_task(calling)
+        self._tasks[number] = task
+        if is_claim:
+            self._claims.add(number)
+        task.add_done_callback(partial(self._answered, number, method))
+
+    def _answered(self, number: int, method: Method, task: asyncio.Future[Any]) -> None:
+        self._tasks.pop(number, None)
+        self._claims.discard(number)
+        if task.cancelled():
+            self.channel.send([number, 1, write_error(LeaseLost("the call was given up"))])
+            return
+        error = task.exception()
+        if error is not None:
+            if not isinstance(error, PolosError):
+                log.error("a call over the wire failed", exc_info=error)
+            self.channel.send([number, 1, write_error(error)])
+            return
+        result = task.result()
+        self.channel.send([number, 0, result if method.write_result is None else method.write_result(result)])
+
+    # ── commits ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _commit(self, number: int, method: Method, lease: Lease, commit_number: int, ops: Any, since: int) -> None:
+        size = size_of(ops)
+        self._commits += 1
+        self._bytes += size
+        if not self._paused and (self._commits >= COMMITS or self._bytes >= COMMIT_BYTES):
+            self._paused = True
+            self.channel.pause()
+        committing = self._store.commit(lease, commit_number, ops, since)
+        committing.add_done_callback(partial(self._committed, number, method, lease.execution, since, size))
+
+    def _committed(
+        self, number: int, method: Method, execution: int, since: int, size: int,
+        committing: asyncio.Future[CommitAnswer],
+    ) -> None:  # fmt: skip
+        self._commits -= 1
+        self._bytes -= size
+        if self._paused and self._commits < COMMITS // 2 and self._bytes < COMMIT_BYTES // 2:
+            self._paused = False
+            self.channel.resume()
+        if not committing.cancelled() and committing.exception() is None:
+            answer = committing.result()
+            if answer.parked:
+                self._parked[execution] = max([since, *(entry.seq for entry in answer.outcomes)])
+        self._answered(number, method, committing)
+
+    # ── the methods ──────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, *args: Any) -> Coroutine[Any, Any, Any]:
+        return self._store.start(*args)
+
+    def _publish(self, *args: Any) -> Coroutine[Any, Any, Any]:
+        return self._store.publish(*args)
+
+    def _resume(self, *args: Any) -> Coroutine[Any, Any, Any]:
+        return self._store.resume(*args)
+
+    def _get(self, *args: Any) -> Coroutine[Any, Any, Any]:
+        return self._store.get(*args)
+
+    def _find(self, *args: Any) -> Coroutine[Any, Any, Any]:
+        return self._store.find(*args)
+
+    def _changed(self, execution_id: str, seconds: float) -> Coroutine[Any, Any, None]:
+        return _bounded(self._store.changed(execution_id), min(seconds, LONGEST_WATCH))  # watched from now on
+
+    def _requeue_blocked(self) -> Coroutine[Any, Any, int]:
+        return self._store.requeue_blocked()
+
+    async def _hello(self, worker: Any, holding: Any) -> None:
+        if self.channel.lost:
+            return
+        # First the lease: whatever was about to bury this worker does not any more.
+        self._server.leases.attached(worker.id, again=self.worker_id is not None)
+        if self.worker_id is None:
+            self.worker_id = worker.id
+            self._forget = self._store.on_outcome(worker.id, self._outcome_came)
+        await self._store.hello(worker, holding)
+
+    async def _claim(self, request: Any, wait: float) -> list[Claim]:
+        if self.worker_id is None or not self._server.leases.is_alive(self.worker_id):
+            raise LeaseLost("this worker was given up: it said nothing for longer than its lease")
+        request.held.update(self._parked)
+        claims = await self._store.claim(request, wait)
+        for claim in claims:
+            self._parked.pop(claim.execution.number, None)
+        return claims
+
+    def stop_claiming(self) -> None:
+        """Ends the claims under way."""
+        for number in self._claims:
+            self._tasks[number].cancel()
+
+    def _outcome_came(self, execution: int) -> None:
+        self._news.append(execution)
+        self._news_wanted.set()
+
+    async def _outcomes(self) -> list[int]:
+        await self._news_wanted.wait()
+        self._news_wanted.clear()
+        news, self._news = self._news, []
+        return list(dict.fromkeys(news))
+
+    async def _goodbye(self, worker_id: str) -> None:
+        await self._store.goodbye(worker_id)
+        self._server.leases.left(worker_id)
+        self.worker_id = None
+
+    async def _renew(self, worker_id: str) -> bool:
+        return self._server.leases.renewed(worker_id)
+
+    async def _yield(self) -> None:
+        self._server.on_yield()
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────
+
+    def end(self) -> None:
+        """Ends the connection from this side."""
+        self.channel.close()
+
+    def _lost(self, error: BaseException | None) -> None:
+        self._server.parted(self)
+        for task in list(self._tasks.values()):
+            task.cancel()
+        if self._forget is not None:
+            self._forget()
+        if self.worker_id is not None:
+            self._server.leases.detached(self.worker_id)
+
+
+async def _bounded(changed: Awaitable[None], seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await changed
+    except TimeoutError:
+        pass
