@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "show": ("polos_cli.commands.show", "Show one execution: its steps, waits, result or error."),
     "events": ("polos_cli.commands.events", "Show the event log."),
     "logs": ("polos_cli.commands.logs", "Show captured output, by execution, step and attempt."),
+    "worker": ("polos_cli.commands.worker", "Run the project's workflows until stopped."),
     "resume": ("polos_cli.commands.resume", "Answer an execution that waits for a person."),
     "workflows": ("polos_cli.commands.workflows", "List what the project defines, with input schemas."),
     "version": ("polos_cli.commands.version", "Show the versions of polos and what it runs on."),

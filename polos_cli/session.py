@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from polos.authoring.payload import instant, microseconds
-from polos.client.client import PolosClient
+from polos.client.client import Client, PolosClient
 from polos.clock import SystemClock
 from polos.core.durations import parse_duration
-from polos.core.model import Execution
+from polos.core.model import Execution, WorkerInfo
 from polos.errors import NoProject, UsageError
 from polos.settings import Settings, load_settings
 
@@ -88,6 +88,18 @@ def execution_json(execution: Execution) -> dict[str, object]:
         "root": execution.root_id,
         "error_type": execution.error_type,
     }
+
+
+async def runner_of(client: Client, execution: Execution) -> WorkerInfo | None:
+    """Returns the worker that runs an execution, or will: the one that has it, else one that takes all that it can run."""
+    workers = await client.workers()
+    for one in workers:
+        if one.id == execution.worker_id:
+            return one
+    for one in workers:
+        if one.claims != "own" and execution.workflow_id in one.workflow_ids:
+            return one
+    return None
 
 
 UTC = UTC

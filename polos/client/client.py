@@ -17,7 +17,7 @@ from polos.client.stream import follow, is_end_of
 from polos.clock import SystemClock, TimeOrderedIds
 from polos.core import codec
 from polos.core.durations import SECOND
-from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published
+from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published, WorkerInfo
 from polos.core.status import TERMINAL, Status
 from polos.errors import (
     Diverged,
@@ -162,6 +162,13 @@ class Client:
             before=before, limit=limit,
         )  # fmt: skip
         return await self._access().read(lambda store: store.search(wanted))
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """Returns who works on the database now: none when no engine is up, whatever its rows say of the past."""
+        access = self._access()
+        if not await access.is_owned():
+            return []
+        return [one for one in await access.read(lambda store: store.workers()) if one.ended_at is None]
 
     async def journal(self, execution: ExecutionRef) -> list[Entry]:  # type: ignore[valid-type]  # `list` is a method here
         """Returns the recorded outcomes, in the order in which they were recorded."""

@@ -38,6 +38,10 @@ class Access(Protocol):
         """Watches from now on: done when the execution may have changed, or after `timeout` seconds. Cancel it when unused."""
         ...
 
+    async def is_owned(self) -> bool:
+        """Tells whether an engine is up for the database."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -99,6 +103,9 @@ class LoopAccess:
             watching.add_done_callback(lambda _: sent.cancel())
         watching.add_done_callback(_retrieved)
         return watching
+
+    async def is_owned(self) -> bool:
+        return not self._ended
 
     async def close(self) -> None:
         """Leaves the store to its engine."""
@@ -162,6 +169,12 @@ class FileAccess:
             looked: asyncio.Future[None] = asyncio.ensure_future(_until_done(watching))
             return looked
         return asyncio.ensure_future(asyncio.sleep(min(timeout, 0.05)))
+
+    async def is_owned(self) -> bool:
+        try:
+            return await self._remote() is not None
+        except (OwnerLost, WireVersionMismatch):
+            return True  # it is there, whatever it says
 
     def _reader(self) -> ReadStore:
         from polos.store import open_reader

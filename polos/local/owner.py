@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
+from polos import __version__
 from polos.clock import Clock
 from polos.engine.leases import Leases
 from polos.engine.timekeeper import Timekeeper
@@ -58,7 +59,7 @@ class Owner:
         self._store = await open_store(self._url, self._clock, self._durability, socket=socket)
         try:
             leases = self._leases = Leases(self._store, self._clock, self._lease_seconds, self._gave_up)
-            facts = {**process_facts(), "lease_seconds": self._lease_seconds}
+            facts = {**process_facts(), "version": __version__, "lease_seconds": self._lease_seconds}
             self._server = WireServer(self._store, leases, socket, facts, self._on_yield)
             alive = [w.id for w in await self._store.workers() if w.ended_at is None and _is_alive(w.pid)]
             self.taken_over = await self._store.take_over(own.union(alive))

@@ -65,7 +65,7 @@ def owner_of(database: Path) -> dict[str, Any] | None:
 
 
 def process_facts() -> dict[str, Any]:
-    """Returns what this process says of itself: ``pid``, ``command``, ``version``."""
+    """Returns what this process says of itself: ``pid`` and ``command``."""
     from polos.store.sqlite import ownership
 
     return ownership.process_facts()

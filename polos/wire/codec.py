@@ -81,7 +81,7 @@ def reader(kind: Any) -> Convert:
     if origin in (frozenset, set, abc.Collection):
         return frozenset
     if origin in (dict, abc.Mapping):
-        return lambda pairs: {key: value for key, value in pairs}
+        return dict
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return {member.value: member for member in kind}.__getitem__
     if dataclasses.is_dataclass(kind):

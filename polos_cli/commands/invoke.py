@@ -8,11 +8,12 @@ import typer
 
 from polos.authoring.handle import ExecutionHandle
 from polos.core.durations import SECOND, parse_duration
+from polos.core.model import WorkerInfo
 from polos.errors import UsageError
 from polos.local.project import workflow_named
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, run_async, settings_for
+from polos_cli.session import client_for, run_async, runner_of, settings_for
 
 
 def command(
@@ -33,13 +34,14 @@ def command(
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    async def start() -> ExecutionHandle:
-        client = client_for(database)
-        handle: ExecutionHandle = await found.invoke(client, payload, idempotency_key=idempotency_key, delay=seconds)
-        await client.close()
-        return handle
+    async def start() -> tuple[ExecutionHandle, WorkerInfo | None]:
+        async with client_for(database) as client:
+            handle: ExecutionHandle = await found.invoke(
+                client, payload, idempotency_key=idempotency_key, delay=seconds
+            )
+            return handle, await runner_of(client, await client.get(handle))
 
-    handle = run_async(start())
+    handle, runner = run_async(start())
     if as_json:
         stdout.document(
             {
@@ -52,4 +54,10 @@ def command(
         )
     else:
         stdout.data(handle.id)
-    stderr.say(f"execution {handle.number} is queued; nothing runs it yet: polos run --attach {handle.number}", "dim")
+    if runner is not None:
+        stderr.say(f"execution {handle.number} runs in process {runner.pid}: polos show {handle.number}", "dim")
+    else:
+        stderr.say(
+            f"execution {handle.number} is queued; nothing runs it yet: polos worker, or polos run --attach {handle.number}",
+            "dim",
+        )

@@ -9,12 +9,12 @@ import orjson
 import typer
 
 from polos.client.client import PolosClient
-from polos.core.model import Execution, Kind, PendingWait
+from polos.core.model import Execution, Kind, PendingWait, WorkerInfo
 from polos.core.status import TERMINAL
 from polos.errors import UsageError
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, run_async
+from polos_cli.session import client_for, run_async, runner_of
 from polos_cli.view import prompt
 
 
@@ -28,7 +28,7 @@ def command(
     """Answer an execution that waits for a person."""
     if step is not None and not data and ("=" in step or step[:1] in "{[@" or step == "-"):
         data, step = [step], None  # one open suspend needs no name
-    found, key, answer = run_async(_resume(execution, step, data, database))
+    found, key, answer, runner = run_async(_resume(execution, step, data, database))
     if as_json:
         stdout.document(
             {
@@ -43,14 +43,14 @@ def command(
         return
     stderr.say(f"answered {key} of execution {found.number} ({found.workflow_id})", "green")
     if found.status not in TERMINAL:
-        stderr.say(f"nothing runs it in this terminal: polos run --attach {found.number}", "dim")
+        goes_on = f"it goes on in process {runner.pid}" if runner else "nothing runs it now"
+        stderr.say(f"{goes_on}: polos {'show' if runner else 'run --attach'} {found.number}", "dim")
 
 
 async def _resume(
     reference: str, step: str | None, data: list[str] | None, database: str | None
-) -> tuple[Execution, str, Any]:
-    client = client_for(database)
-    try:
+) -> tuple[Execution, str, Any, WorkerInfo | None]:
+    async with client_for(database) as client:
         found = await client.get(reference)
         open_ = [w for w in await client.access().read(lambda store: store.waits(found.id)) if w.kind is Kind.SUSPEND]
         key = step or _only(found, open_)
@@ -59,9 +59,7 @@ async def _resume(
         else:
             answer = await _asked(client, found, key, open_)
         await client.resume(found.id, key, answer)
-        return found, key, answer
-    finally:
-        await client.close()
+        return found, key, answer, await runner_of(client, found)
 
 
 def _yes_and_no(answer: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`polos run`: starts a workflow and shows it live until it ends. The engine runs in this process."""
+"""`polos run`: starts a workflow and shows it live until it ends, run in this process unless an engine is there for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from polos.settings import Settings, make_project
 from polos_cli import errors
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, execution_json, run_async, settings_for
+from polos_cli.session import client_for, execution_json, run_async, runner_of, settings_for
 from polos_cli.view.live import LiveView
 from polos_cli.view.prompt import ask_line
 
@@ -86,24 +86,45 @@ async def _run(
             execution = await polos.get(attach)
             if execution.parent_id is not None:
                 execution = await polos.get(execution.root_id)
-            _check_code(execution)
+            if await runner_of(polos, execution) is None:
+                _check_code(execution)
             if execution.status is Status.BLOCKED:
                 await polos.unblock()
         else:
             assert workflow is not None
             execution = await polos.get(await workflow.invoke(polos, payload))
-        if execution.status not in TERMINAL:
-            await _say_others(polos, execution)
-            await polos.begin({execution.id})
+        helping = asyncio.create_task(_run_or_leave(polos, execution))
         try:
             ended = await view.watch(polos, execution, timeout)
         except asyncio.CancelledError:
             view.close()
-            stderr.say(f"stopping; nothing is lost. Go on with it: {go_on(execution, name)}", "yellow")
+            if polos.host.worker is not None and polos.host.worker.roots is None:  # it was never begun here
+                stderr.say(f"it goes on in its worker; watch it again: polos run --attach {execution.number}", "yellow")
+            else:
+                stderr.say(f"stopping; nothing is lost. Go on with it: {go_on(execution, name)}", "yellow")
             raise
+        finally:
+            helping.cancel()
+            await asyncio.wait({helping})
     if ended.status not in TERMINAL and ended.status is not Status.BLOCKED:
         stderr.say(f"go on with it: {go_on(ended, name)}", "dim")
     return _end(ended, as_json)
+
+
+async def _run_or_leave(polos: Polos, execution: Execution) -> None:
+    """Leaves an execution to the worker that takes all of its kind, while there is one; else runs it here."""
+    said = False
+    while execution.status not in TERMINAL:
+        runner = await runner_of(polos, execution)
+        if runner is None:
+            await _say_others(polos, execution)
+            await polos.begin({execution.id})
+            return
+        if not said:
+            said = True
+            stderr.say(f"it runs in process {runner.pid}, a worker of {runner.project or 'this database'}", "dim")
+        await asyncio.sleep(1.0)
+        execution = await polos.get(execution.id)
 
 
 def _check_code(execution: Execution) -> None:

@@ -25,13 +25,12 @@ def command(
     """Publish an event on a topic."""
     payload = read_input(data or [])
 
-    async def publish() -> Published:
-        client = client_for(database)
-        published = await client.publish(topic, payload, event_type, id)
-        await client.close()
-        return published
+    async def publish() -> tuple[Published, bool]:
+        async with client_for(database) as client:
+            published = await client.publish(topic, payload, event_type, id)
+            return published, bool(await client.workers())
 
-    done = run_async(publish())
+    done, is_worked_on = run_async(publish())
     if as_json:
         stdout.document(
             {"kind": "published", "v": 1, "id": done.id, "topic": topic, "sequence": done.sequence, "created": done.created,
@@ -43,7 +42,8 @@ def command(
     )
     if done.woken:
         numbers = ", ".join(map(str, done.woken))
-        stderr.say(f"woke {len(done.woken)}: execution {numbers}; go on with one: polos run --attach {done.woken[0]}")
+        later = "" if is_worked_on else f"; go on with one: polos run --attach {done.woken[0]}"
+        stderr.say(f"woke {len(done.woken)}: execution {numbers}{later}")
     elif done.created:
         stderr.warn(
             f"nothing waits for an event on {topic!r} now",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import orjson
@@ -11,6 +12,7 @@ from polos.core.durations import show_duration
 from polos.core.ids import workflow_topic
 from polos.core.model import Execution
 from polos.core.status import TERMINAL, Status
+from polos.errors import AlreadyResumed, ExecutionEnded
 from polos.ports import EventFilter, LogFilter
 from polos_cli.output import stderr, style
 from polos_cli.output.sanitize import Clean, join, sanitize
@@ -21,6 +23,8 @@ from polos_cli.view.model import ViewExecution, ViewStep, ViewTree
 from polos_cli.view.render import tree_lines
 
 LOOK_EVERY = 0.1
+ASKED_ELSEWHERE = 0.3
+"""Seconds after which a question that is open is looked at again: somebody else may have answered it."""
 _PLAIN_STATES = ("completed", "failed", "timed_out", "waiting", "retrying", "cancelled")
 
 
@@ -151,24 +155,39 @@ class LiveView:
                 elif step.kind == "event" and mark not in self._hinted:
                     self._hinted.add(mark)
                     topic = step.on.partition(":")[2]
-                    later = f"(after Ctrl-C), then polos run --attach {self._root}"
-                    self._above(sanitize(f"  send it: polos send-event {topic} '{{...}}' {later}"))
+                    self._above(sanitize(f"  send it, from another terminal: polos send-event {topic} '{{...}}'"))
 
     async def _answer(self, client: Client, execution: ViewExecution, step: ViewStep) -> None:
         self._asked.add((execution.number, step.key))
         data = await self._request(client, execution.id, step.key)
         if not (sys.stdin.isatty() and stderr.is_terminal()):
             command = f"polos resume {execution.number} {step.key} '{{\"approved\": true}}'"
-            self._above(sanitize(f"  {step.key} waits for an answer. After Ctrl-C: {command}"))
+            self._above(sanitize(f"  {step.key} waits for an answer. From another terminal: {command}"))
             return
         self._live.close()
         for line in prompt.question_of(data, step.key):
             stderr.say(f"  {line}")
-        given, answer = await prompt.answer_for(data)
-        if given:
-            await client.resume(execution.id, step.key, answer)
-        else:
+        asking = asyncio.ensure_future(prompt.answer_for(data))
+        try:
+            while not asking.done():
+                await asyncio.wait({asking}, timeout=ASKED_ELSEWHERE)
+                if not asking.done() and not await self._waits(client, execution.id, step.key):
+                    stderr.say("\n  answered elsewhere", "dim")
+                    return
+            given, answer = asking.result()
+        finally:
+            asking.cancel()
+        if not given:
             stderr.say(f"  left open; answer later: polos resume {execution.number} {step.key}", "dim")
+            return
+        try:
+            await client.resume(execution.id, step.key, answer)
+        except (AlreadyResumed, ExecutionEnded):
+            stderr.say("  it was answered elsewhere meanwhile; this answer was not used", "yellow")
+
+    async def _waits(self, client: Client, execution_id: str, key: str) -> bool:
+        waits = await client.access().read(lambda store: store.waits(execution_id))
+        return any(wait.key == key for wait in waits)
 
     async def _request(self, client: Client, execution_id: str, key: str) -> object:
         for wait in await client.access().read(lambda store: store.waits(execution_id)):

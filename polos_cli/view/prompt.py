@@ -23,27 +23,40 @@ def ask_line(question: str) -> str:
     return line.rstrip("\n")
 
 
+_asked: list[asyncio.Future[str | None]] = []
+"""The question that waits for a line; the reading thread goes on when a question is given up, and serves the next."""
+_reading = threading.Lock()
+
+
 async def ask(question: str) -> str | None:
-    """Asks on a daemon thread; None at the end of input. A cancel leaves the thread to the end of the process."""
+    """Asks on a daemon thread; None at the end of input. A question may be given up by a cancel."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[str | None] = loop.create_future()
+    sys.stderr.write(sanitize(question))
+    sys.stderr.flush()
+    _asked[:] = [answer]
+    if _reading.acquire(blocking=False):
+        threading.Thread(target=_read_line, args=(loop,), name="polos-prompt", daemon=True).start()
+    return await answer
 
-    def settle(text: str | None) -> None:
+
+def _read_line(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        text: str | None = sys.stdin.readline().rstrip("\n") or None
+    except (KeyboardInterrupt, ValueError, OSError):
+        text = None
+    _reading.release()
+    try:
+        loop.call_soon_threadsafe(_settle, text)
+    except RuntimeError:
+        pass  # the loop has ended meanwhile
+
+
+def _settle(text: str | None) -> None:
+    for answer in _asked:
         if not answer.done():
             answer.set_result(text)
-
-    def read() -> None:
-        try:
-            text: str | None = ask_line(question)
-        except (KeyboardInterrupt, ValueError, OSError):
-            text = None
-        try:
-            loop.call_soon_threadsafe(settle, text)
-        except RuntimeError:
-            pass  # the loop has ended meanwhile
-
-    threading.Thread(target=read, name="polos-prompt", daemon=True).start()
-    return await answer
+    _asked.clear()
 
 
 def question_of(data: Any, step_key: str) -> list[str]:

@@ -10,7 +10,6 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from polos import __version__
 from polos.clock import Clock
 from polos.errors import DatabaseInUse, StoreUnavailable
 
@@ -84,8 +83,8 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 def process_facts() -> dict[str, Any]:
-    """Returns what a process says of itself: ``pid``, ``command``, ``version``."""
-    return {"pid": os.getpid(), "command": _command(), "version": __version__}
+    """Returns what this process says of itself: ``pid`` and ``command``."""
+    return {"pid": os.getpid(), "command": _command()}
 
 
 def owner_of(database: Path) -> dict[str, Any] | None:
