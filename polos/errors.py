@@ -15,7 +15,7 @@
     │   └── RecordedError   (the cause, as it was recorded)
     └── EngineError         polos or the machine: never recorded as an outcome
         ├── Diverged · StoredValueMismatch · CorruptRecord · LeaseLost
-        └── NoEngine · StoreUnavailable · DatabaseInUse · OwnerLost · WireVersionMismatch · ResultTimeout
+        └── NoEngine · StoreUnavailable · DatabaseInUse · OwnerLost · NobodyListens · WireVersionMismatch · ResultTimeout
 """
 
 from __future__ import annotations
@@ -307,6 +307,12 @@ class OwnerLost(StoreUnavailable):
     """The process that owns the database went away, or does not answer; whether it did the call is not known."""
 
     code = "POLOS309"
+
+
+class NobodyListens(OwnerLost):
+    """There is a socket and no process behind it: the owner died."""
+
+    code = "POLOS311"
 
 
 class WireVersionMismatch(EngineError):

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias, TypedDict
 from polos.authoring.handle import ExecutionHandle
 from polos.authoring.registry import REGISTRY
 from polos.authoring.workflow import Workflow, id_of
+from polos.calls import ChildSpec
 from polos.core import codec
 from polos.core.durations import SECOND
 from polos.core.model import Execution
 from polos.errors import UsageError
-from polos.ports import ChildSpec
 
 ExecutionRef: TypeAlias = ExecutionHandle | str
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from polos.authoring.payload import instant
 from polos.authoring.steps import Steps
-from polos.ports import RunPort
+from polos.calls import RunPort
 
 
 class WorkflowContext:

@@ -28,12 +28,7 @@ from polos.authoring.payload import (
 )
 from polos.authoring.registry import REGISTRY
 from polos.authoring.workflow import Workflow
-from polos.core import codec
-from polos.core.durations import to_microseconds
-from polos.core.model import Kind
-from polos.core.retry import retry_policy
-from polos.errors import UsageError
-from polos.ports import (
+from polos.calls import (
     AnswerCall,
     AnyCall,
     ChildrenCall,
@@ -47,6 +42,11 @@ from polos.ports import (
     SuspendCall,
     ValueCall,
 )
+from polos.core import codec
+from polos.core.durations import to_microseconds
+from polos.core.model import Kind
+from polos.core.retry import retry_policy
+from polos.errors import UsageError
 
 T = TypeVar("T")
 

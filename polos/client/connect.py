@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from polos.clock import SystemClock
-from polos.errors import DatabaseInUse, NoEngine, OwnerLost, WireVersionMismatch
+from polos.core.model import Execution
+from polos.errors import DatabaseInUse, NobodyListens, NoEngine, OwnerLost, WireVersionMismatch
 from polos.ports import ClientStore, ReadStore
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds for which a call is made again where the owner of the database changes, or does not answer."""
+SILENT_FOR = 5.0
+"""Seconds for which an owner that did not answer is not asked again."""
 _clock = SystemClock()
 
 
@@ -136,13 +138,14 @@ class FileAccess:
         self._url = url
         self._readers: dict[asyncio.AbstractEventLoop, ReadStore] = {}
         self._remotes: dict[asyncio.AbstractEventLoop, tuple[Remote, AsyncIterator[None]]] = {}
+        self._silent_until = 0.0
 
     async def write(self, call: Callable[[ClientStore], Coroutine[Any, Any, T]]) -> T:
         """Calls, and again where the owner went away under the call: every call may be repeated."""
         deadline = _clock.monotonic() + PATIENCE
         while True:
             try:
-                remote = await self._remote()
+                remote = await self.owner()
                 if remote is not None:
                     return await call(cast(ClientStore, remote))
                 async with _owned(self._url) as store:
@@ -153,14 +156,7 @@ class FileAccess:
             await asyncio.sleep(0.02)
 
     async def read(self, call: Callable[[ReadStore], Coroutine[Any, Any, T]]) -> T:
-        reader = self._reader()
-        try:
-            remote = await self._remote()
-            if remote is not None:
-                return await call(cast(ReadStore, _Beside(remote, reader)))
-        except (OwnerLost, WireVersionMismatch):
-            pass  # the file can be read all the same
-        return await call(reader)
+        return await call(cast(ReadStore, _Beside(self, self._reader())))
 
     def changed(self, execution_id: str, timeout: float) -> asyncio.Future[None]:
         found = self._remotes.get(asyncio.get_running_loop())
@@ -172,7 +168,7 @@ class FileAccess:
 
     async def is_owned(self) -> bool:
         try:
-            return await self._remote() is not None
+            return await self.owner() is not None
         except (OwnerLost, WireVersionMismatch):
             return True  # it is there, whatever it says
 
@@ -186,8 +182,8 @@ class FileAccess:
             self._readers[loop] = open_reader(self._url)
         return self._readers[loop]
 
-    async def _remote(self) -> Remote | None:
-        """Returns this loop's connection to the owner, made when there is one; None: nobody owns the file.
+    async def owner(self) -> Remote | None:
+        """Returns this loop's connection to the owner, made when there is one; None: nobody listens.
 
         Raises:
             OwnerLost: the owner does not answer.
@@ -205,15 +201,18 @@ class FileAccess:
         holder = owner_of(database_path(self._url))
         if holder is None or "socket" not in holder:
             return None
+        if _clock.monotonic() < self._silent_until:
+            raise OwnerLost("the process that owns the database did not answer a moment ago")
         from polos.wire.calls import Role
         from polos.wire.remote import Remote
 
         try:
             remote = await Remote.connect(Path(holder["socket"]), Role.CLIENT)
+        except NobodyListens:
+            return None  # a dead owner's socket
         except OwnerLost:
-            if Path(holder["socket"]).exists() and _is_alive(holder["pid"]):
-                raise
-            return None  # a dead owner's socket: the file is to be had
+            self._silent_until = _clock.monotonic() + SILENT_FOR
+            raise
         keeping = _while_loop_lives(remote)
         await anext(keeping)
         self._remotes[loop] = (remote, keeping)
@@ -232,10 +231,29 @@ class FileAccess:
 class _Beside:
     """Reads the file, but asks its owner where an answer must be durable: an execution's state."""
 
-    def __init__(self, remote: Remote, reader: ReadStore) -> None:
-        self.get = remote.get
-        self.find = remote.find
+    def __init__(self, access: FileAccess, reader: ReadStore) -> None:
+        self._access = access
         self._reader = reader
+
+    async def get(self, execution_id: str) -> Execution | None:
+        owner = await self._owner()
+        try:
+            return await owner.get(execution_id)
+        except OwnerLost:
+            return await self._reader.get(execution_id)
+
+    async def find(self, reference: str) -> list[Execution]:
+        owner = await self._owner()
+        try:
+            return await owner.find(reference)
+        except OwnerLost:
+            return await self._reader.find(reference)
+
+    async def _owner(self) -> Remote | ReadStore:
+        try:
+            return await self._access.owner() or self._reader
+        except (OwnerLost, WireVersionMismatch):
+            return self._reader  # the file can be read all the same
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
@@ -252,14 +270,6 @@ async def _while_loop_lives(remote: Remote) -> AsyncIterator[None]:
 async def _until_done(watching: asyncio.Future[None]) -> None:
     with contextlib.suppress(OwnerLost):  # which is a reason to look, too
         await watching
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""An engine with its worker on one loop: owns the database or attaches to its owner, works, stops in order. Takes no calls itself."""
+"""An engine with its worker on one loop: owns the database or attaches to its owner. Takes no calls itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polos.authoring.registry import Registry
 from polos.client.connect import LoopAccess, forget_local, publish_local
 from polos.clock import SystemClock, SystemRng, TimeOrderedIds
 from polos.errors import StoreUnavailable
-from polos.local.attachment import Attachment
+from polos.local.continuing import ContinuingStore
 from polos.settings import DEFAULT_LEASE_SECONDS, database_path
 from polos.worker.capture import Capture
 from polos.worker.loop import route
@@ -63,7 +63,7 @@ class Host:
         self._on_warning = on_warning or _warn
         self._tasks: list[asyncio.Task[None]] = []
         self.fault: asyncio.Future[BaseException] | None = None
-        self.store: Attachment | None = None
+        self.store: ContinuingStore | None = None
         self.worker: LocalWorker | None = None
         self.access: LoopAccess | None = None
 
@@ -82,7 +82,7 @@ class Host:
         route(loop)
         self.fault = loop.create_future()
         clock = SystemClock()
-        self.store = store = Attachment(
+        self.store = store = ContinuingStore(
             self.url, clock, durability=self._durability, lease_seconds=self._lease_seconds, is_heir=self._is_heir,
             on_fault=self._failed,
         )  # fmt: skip
@@ -114,7 +114,7 @@ class Host:
         """Lets the worker claim; `roots`: only the trees of these executions."""
         assert self.worker is not None and self.store is not None, "the host is started first"
         self.worker.roots = roots
-        self.store.worker = self.worker
+        self.store.attachment.worker = self.worker
         self._serve("worker", self.worker.work())
 
     def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:

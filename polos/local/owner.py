@@ -96,14 +96,20 @@ class Owner:
         if self._server is not None:
             self._server.gave_up(worker_id)
 
-    async def close(self) -> None:
-        """Ends the services and the socket, makes durable what was taken, and lets the file go."""
+    async def close(self, moves_on: bool = False) -> None:
+        """Ends the services and the socket, makes durable what was taken, and lets the file go.
+
+        Args:
+            moves_on: the engine goes on in another process, so that whoever watches is only to look again.
+        """
         for service in self._services:
             service.cancel()
         await asyncio.gather(*self._services, return_exceptions=True)
         if self._server is not None:
             await self._server.close()
         if self._store is not None:
+            if moves_on:
+                self._store.wake_watchers()
             await self._store.close()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
 from polos.core.ops import CommitAnswer, Lease, Op
-from polos.errors import OwnerLost, PolosError, WireVersionMismatch
+from polos.errors import NobodyListens, OwnerLost, PolosError, WireVersionMismatch
 from polos.ports import Claim, ClaimRequest
 from polos.wire.calls import COMMIT_BYTES, COMMITS, METHODS, Role, size_of
 from polos.wire.codec import read_error
@@ -46,7 +46,8 @@ class Remote:
         """Connects to the owner that listens at `path`.
 
         Raises:
-            OwnerLost: nobody listens there, or whoever does, does not answer.
+            NobodyListens: there is no process at that path.
+            OwnerLost: there is one, and it does not answer.
             WireVersionMismatch: it is of another version.
         """
         remote = cls()
@@ -55,7 +56,7 @@ class Remote:
             await loop.create_unix_connection(lambda: remote._channel, str(path))
         except OSError as error:
             remote.lost.cancel()
-            raise OwnerLost(f"nobody listens at {path}: {error.strerror}") from error
+            raise NobodyListens(f"nobody listens at {path}: {error.strerror}") from error
         remote._channel.send([0, "hello", [{"wire": VERSION, "role": role.value, "pid": os.getpid()}]])
         remote._channel.flush()
         try:

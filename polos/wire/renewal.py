@@ -17,7 +17,7 @@ class Renewal:
     """Renews one worker's lease at the owner that listens at `path`. Connects when first used, and again after a loss."""
 
     def __init__(self, path: Path, worker_id: str) -> None:
-        self._path = path
+        self.path = path
         self._worker_id = worker_id
         self._socket: socket.socket | None = None
         self._unpacker = Unpacker()
@@ -40,7 +40,7 @@ class Renewal:
     def _connect(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(ANSWERED_WITHIN)
-        self._socket.connect(str(self._path))
+        self._socket.connect(str(self.path))
         self._unpacker = Unpacker()
         self._send([0, "hello", [{"wire": VERSION, "role": Role.RENEWAL.value, "pid": os.getpid()}]])
         self._receive(0)

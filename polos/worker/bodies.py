@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from polos.calls import RunCall
 from polos.clock import Clock, Rng
 from polos.core.codec import VALUE_LIMIT, WARN_ABOVE
 from polos.core.model import Execution, FailedAttempt, LogLine, Stored
 from polos.core.ops import Record, RetryAt, StepStarted
 from polos.errors import PayloadTooLarge
-from polos.ports import Claim, RunCall
+from polos.ports import Claim
 from polos.worker.body import Body
 from polos.worker.capture import Scope
 from polos.worker.outbox import Outbox

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from polos import crashpoints
 from polos.authoring.current import CURRENT_STEP, StepInfo
+from polos.calls import RunCall
 from polos.core.failure import record
 from polos.core.model import Execution, FailedAttempt, Failure, Kind, Outcome, Stored
 from polos.core.ops import Record, RetryAt, StepStarted
 from polos.core.retry import PARK_ABOVE
 from polos.errors import PayloadTooLarge, UnserializableValue
-from polos.ports import RunCall
 from polos.worker.capture import SCOPE, Scope
 from polos.worker.frames import is_ours
 from polos.worker.loop import CURRENT

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from polos.core.model import Kind
 
 if TYPE_CHECKING:
-    from polos.ports import AnyCall
+    from polos.calls import AnyCall
     from polos.worker.body import Body
     from polos.worker.loop import RecordedTimer
 

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from polos import crashpoints
+from polos.calls import AnyCall, RunCall
 from polos.clock import Clock, Ids, Rng
 from polos.core.delivery import Deliver, Delivery, KindChanged, Stalled
 from polos.core.failure import step_error
 from polos.core.model import Entry, Execution, Kind, Outcome, PendingWait, Stored
 from polos.core.ops import Await, Block, CloseWait, CommitAnswer, Finish, Op, Park, Release
 from polos.errors import DuplicateStepKey, LeaseLost, StoreUnavailable, UsageError
-from polos.ports import AnyCall, Claim, RunCall, WorkerStore
+from polos.ports import Claim, WorkerStore
 from polos.worker import divergence
 from polos.worker.bodies import Bodies
 from polos.worker.capture import SCOPE

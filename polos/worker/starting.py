@@ -6,12 +6,7 @@ from typing import assert_never
 
 import orjson
 
-from polos.clock import Clock, Ids, Rng
-from polos.core.codec import encode
-from polos.core.model import Execution, Kind, NewExecution, Outcome
-from polos.core.ops import Answer, Await, Publish, Record, StartChildren
-from polos.core.waits import execution_channel, resume_channel, topic_channel
-from polos.ports import (
+from polos.calls import (
     AnswerCall,
     AnyCall,
     ChildrenCall,
@@ -24,6 +19,11 @@ from polos.ports import (
     SuspendCall,
     ValueCall,
 )
+from polos.clock import Clock, Ids, Rng
+from polos.core.codec import encode
+from polos.core.model import Execution, Kind, NewExecution, Outcome
+from polos.core.ops import Answer, Await, Publish, Record, StartChildren
+from polos.core.waits import execution_channel, resume_channel, topic_channel
 
 Starting = Record | Await | StartChildren | Publish | Answer
 

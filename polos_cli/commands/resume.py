@@ -59,7 +59,8 @@ async def _resume(
         else:
             answer = await _asked(client, found, key, open_)
         await client.resume(found.id, key, answer)
-        return found, key, answer, await runner_of(client, found)
+        runner = await runner_of(client, found)
+        return await client.get(found.id), key, answer, runner  # which may have ended by now
 
 
 def _yes_and_no(answer: Any) -> Any:

@@ -216,26 +216,33 @@ def test_a_killed_run_is_taken_over_by_the_next(shell: Shell) -> None:
     assert shell.polos("run", "--attach", "last").code == 0
 
 
-def test_while_one_process_owns_the_database_others_read_and_writers_are_told_who_it_is(shell: Shell) -> None:
+def test_while_one_process_owns_the_database_the_others_work_through_it(shell: Shell) -> None:
     running = shell.start("run", "listens")
     until_said(running, "send-event shop.news")
     try:
-        for command in (
-            ("run", "order", "id=1"),
-            ("invoke", "order", "id=1"),
-            ("send-event", "shop.news"),
-            ("resume", "1", "x", "1"),
-        ):
-            done = shell.polos(*command)
-            assert done.code == 7, command
-            assert str(running.pid) in done.err and "Traceback" not in done.err
-        as_json = shell.polos("invoke", "order", "id=1", "--json")
-        assert (as_json.code, as_json.error["code"], as_json.error["exit_code"]) == (7, "POLOS307", 7)
+        assert shell.polos("run", "order", "id=1").json == {"order": 1, "note": ""}
+        invoked = shell.polos("invoke", "order", "id=1", "--json")
+        assert invoked.code == 0 and "nothing runs it yet" in invoked.err
         for command in (("ps",), ("show", "last"), ("events",), ("logs",), ("events", "last", "--json")):
             assert shell.polos(*command).code == 0, command
+        sent = shell.polos("send-event", "shop.news", "--json").json
+        assert sent["woken"] == [1]
+        done = end(running)
+        assert done.code == 0 and "Traceback" not in done.err
     finally:
-        os.kill(running.pid, signal.SIGINT)
-        end(running)
+        running.kill()
+
+
+def test_a_question_is_answered_from_another_terminal(shell: Shell) -> None:
+    running = shell.start("run", "asks")
+    until_said(running, "polos resume")
+    try:
+        answered = shell.polos("resume", "last", "ask", '{"approved": true}')
+        done = end(running)
+        assert (answered.code, done.code) == (0, 0)
+        assert done.json == {"answer": {"approved": True}}
+    finally:
+        running.kill()
 
 
 # ── what reaches the terminal ────────────────────────────────────────────────────────────────────────────

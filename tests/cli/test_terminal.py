@@ -84,3 +84,15 @@ def test_a_question_left_open_can_be_answered_later(tmp_path: Path) -> None:
     assert terminal.close() == 130
     assert shell.polos("resume", "last", "await_approval", "approved:=false").code == 0
     assert shell.polos("run", "--attach", "last").json == {"approved": False, "reason": None}
+
+
+def test_a_question_that_is_answered_elsewhere_goes_away(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".", "--template", "approval").code == 0
+    terminal = Terminal(shell, "run", "approval", "item=Pen", "amount:=3")
+    terminal.until("approve?")
+    answered = shell.polos("resume", "last", "await_approval", '{"approved": true}')
+    assert answered.code == 0
+    terminal.until("answered elsewhere")
+    terminal.until(None)
+    assert terminal.close() == 0 and "order of Pen" in terminal.seen

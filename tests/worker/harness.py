@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from polos.calls import EventCall, RunCall, SleepCall, ValueCall
 from polos.core.codec import decode, encode
 from polos.core.model import Entry, Kind, Outcome
 from polos.core.ops import Block, Finish
 from polos.core.retry import RetryPolicy
 from polos.core.status import Status
-from polos.ports import EventCall, RunCall, SleepCall, ValueCall
 from polos.worker.pool import BodyPool
 from polos.worker.request import Request
 from polos.worker.session import Session

@@ -616,7 +616,7 @@ def test_a_task_made_in_a_fresh_context_still_belongs_to_its_execution() -> None
 
 def test_a_decode_that_breaks_ends_the_session_instead_of_hanging_it() -> None:
     async def main(ctx: Ctx) -> Any:
-        from polos.ports import ValueCall
+        from polos.calls import ValueCall
 
         def broken(stored: Any) -> Any:
             raise ZeroDivisionError("in decode")

@@ -94,7 +94,7 @@ def owner_of(database: Path) -> dict[str, Any] | None:
     """
     database = database.resolve()
     try:
-        with open(database.with_name(database.name + ".lock"), encoding="utf-8") as file:
+        with database.with_name(database.name + ".lock").open(encoding="utf-8") as file:
             return _read(file) or None
     except OSError:
         return None

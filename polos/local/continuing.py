@@ -1,0 +1,291 @@
+"""A store that outlives its owner: whoever holds it works on through a change of owners. Decides nothing about executions.
+
+Commits that were not answered are made again (a repeated one gives its first answer, S8.1); all other calls may be
+repeated, and are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from polos.clock import Clock
+from polos.core.model import (
+    Entry,
+    Event,
+    Execution,
+    FailedAttempt,
+    LogLine,
+    NewEvent,
+    NewExecution,
+    PendingWait,
+    Published,
+    Started,
+    Stored,
+    WorkerInfo,
+)
+from polos.core.ops import CommitAnswer, Lease, Op
+from polos.core.status import Status
+from polos.errors import OwnerLost, StoreUnavailable
+from polos.local.attachment import Attachment, Backend, stopped
+from polos.local.owner import Owner
+from polos.ports import Claim, ClaimRequest, EventFilter, ExecutionFilter, LogFilter, ReadStore
+from polos.store import open_reader
+from polos.wire.remote import Remote
+
+T = TypeVar("T")
+_LOOK_AGAIN = 0.1
+
+
+@dataclass(slots=True, eq=False)
+class _Unanswered:
+    """A commit whose answer has not come: made again with the next owner."""
+
+    lease: Lease
+    number: int
+    ops: Sequence[Op]
+    since: int
+    future: asyncio.Future[CommitAnswer]
+
+
+class ContinuingStore:
+    """Implements `ClientStore` and `WorkerStore` on one loop, from `open` to `close`."""
+
+    def __init__(
+        self, url: str, clock: Clock, *, durability: Literal["full", "relaxed"], lease_seconds: float, is_heir: bool,
+        on_fault: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
+        self.attachment = Attachment(
+            url, clock, durability=durability, lease_seconds=lease_seconds, is_heir=is_heir, on_settled=self._settled,
+            on_left=self._left, on_fault=self._failed,
+        )  # fmt: skip
+        self._on_fault = on_fault
+        self._reader: ReadStore = open_reader(url)
+        self._claiming: set[asyncio.Task[list[Claim]]] = set()
+        self._unanswered: dict[int, _Unanswered] = {}
+        self._asked = 0
+        self._hearing: tuple[str, Callable[[int], None]] | None = None
+        self._forget: Callable[[], None] | None = None
+        self._loop = asyncio.get_running_loop()
+        # While this process is the owner, its store's own: nothing stands between a worker and its commits.
+        self.commit: Callable[[Lease, int, Sequence[Op], int], asyncio.Future[CommitAnswer]] = self._commit
+
+    @property
+    def owner(self) -> Owner | None:
+        """The owner, while it is this process."""
+        return self.attachment.owner
+
+    @property
+    def remote(self) -> Remote | None:
+        """The connection to the owner, while it is another process."""
+        return self.attachment.remote
+
+    async def open(self) -> None:
+        """See `Attachment.open`."""
+        await self.attachment.open()
+
+    async def close(self) -> None:
+        """Leaves the owner, or lets the file go."""
+        await self.attachment.close()
+        await self._reader.close()
+
+    # ── a change of owners ───────────────────────────────────────────────────────────────────────────
+
+    def _settled(self, backend: Backend) -> None:
+        if self._hearing is not None:
+            self._forget = backend.on_outcome(*self._hearing)
+        if not isinstance(backend, Remote):
+            self.commit = backend.commit
+        for waiting in list(self._unanswered.values()):
+            self._make(waiting, backend)
+
+    def _left(self) -> None:
+        self.commit = self._commit
+        if self._forget is not None:
+            self._forget()
+            self._forget = None
+        for claiming in list(self._claiming):
+            claiming.cancel()
+
+    def _failed(self, error: BaseException) -> None:
+        self._on_fault(error)
+        for waiting in list(self._unanswered.values()):
+            if not waiting.future.done():
+                waiting.future.set_exception(error)
+
+    async def _ask(self, call: Callable[[Any], Awaitable[T]]) -> T:
+        """Calls, and calls again where the owner has changed under the call."""
+        while True:
+            backend = await self.attachment.there()
+            try:
+                return await call(backend)
+            except StoreUnavailable as error:
+                if self.attachment.is_closed or not self._has_changed(backend, error):
+                    raise
+            await asyncio.sleep(0)
+
+    def _has_changed(self, backend: Backend, error: StoreUnavailable) -> bool:
+        return backend is not self.attachment.backend or (isinstance(backend, Remote) and isinstance(error, OwnerLost))
+
+    # ── ClientStore ──────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, executions: Sequence[NewExecution]) -> list[Started]:
+        return await self._ask(lambda store: store.start(executions))
+
+    async def publish(self, events: Sequence[NewEvent]) -> list[Published]:
+        return await self._ask(lambda store: store.publish(events))
+
+    async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
+        await self._ask(lambda store: store.resume(execution_id, step_key, data, answer_id))
+
+    async def get(self, execution_id: str) -> Execution | None:
+        return await self._ask(lambda store: store.get(execution_id))
+
+    async def find(self, reference: str) -> list[Execution]:
+        return await self._ask(lambda store: store.find(reference))
+
+    async def requeue_blocked(self) -> int:
+        """See `EngineStore`."""
+        return await self._ask(lambda store: store.requeue_blocked())
+
+    def changed(self, execution_id: str) -> Awaitable[None]:
+        backend = self.attachment.backend
+        if backend is not None and not isinstance(backend, Remote):
+            return backend.changed(execution_id)
+        looked: asyncio.Future[None] = self._loop.create_future()
+        if backend is None:
+            self._loop.call_later(_LOOK_AGAIN, _done, looked)
+            return looked
+        watching = backend.changed(execution_id)
+
+        def came(done: asyncio.Future[None]) -> None:
+            if not done.cancelled():
+                done.exception()  # retrieved: an owner's end is a reason to look, too
+            _done(looked)
+
+        def given_up(done: asyncio.Future[None]) -> None:
+            if done.cancelled():
+                watching.cancel()
+
+        watching.add_done_callback(came)
+        looked.add_done_callback(given_up)
+        return looked
+
+    # ── ReadStore: the file itself, whoever owns it ──────────────────────────────────────────────────
+
+    def _file(self) -> ReadStore:
+        owner = self.attachment.owner
+        return self._reader if owner is None else owner.store
+
+    async def search(self, wanted: ExecutionFilter) -> list[Execution]:
+        return await self._file().search(wanted)
+
+    async def journal(self, execution_id: str) -> list[Entry]:
+        return await self._file().journal(execution_id)
+
+    async def waits(self, execution_id: str) -> list[PendingWait]:
+        return await self._file().waits(execution_id)
+
+    async def attempts(self, execution_id: str) -> list[FailedAttempt]:
+        return await self._file().attempts(execution_id)
+
+    async def events(self, wanted: EventFilter) -> list[Event]:
+        return await self._file().events(wanted)
+
+    async def logs(self, wanted: LogFilter) -> list[tuple[int, str, LogLine]]:
+        return await self._file().logs(wanted)
+
+    async def counts(self) -> dict[Status, int]:
+        return await self._file().counts()
+
+    async def workers(self) -> list[WorkerInfo]:
+        return await self._file().workers()
+
+    # ── WorkerStore ──────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def lease_seconds(self) -> float | None:
+        return self.attachment.lease_seconds
+
+    def renew(self) -> bool | None:
+        return self.attachment.renew()
+
+    async def hello(self, worker: WorkerInfo, holding: Mapping[int, int]) -> None:
+        await self._ask(lambda store: store.hello(worker, holding))
+
+    async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
+        while True:
+            backend = await self.attachment.there()
+            claiming = self._loop.create_task(backend.claim(request, wait))
+            self._claiming.add(claiming)
+            try:
+                return await claiming
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+            except StoreUnavailable as error:
+                if self.attachment.is_closed or not self._has_changed(backend, error):
+                    raise
+            finally:
+                claiming.cancel()
+                self._claiming.discard(claiming)
+            await asyncio.sleep(0)  # the owner changes
+
+    def _commit(self, lease: Lease, number: int, ops: Sequence[Op], since: int) -> asyncio.Future[CommitAnswer]:
+        waiting = _Unanswered(lease, number, ops, since, self._loop.create_future())
+        if self.attachment.is_closed:
+            waiting.future.set_exception(stopped())
+            return waiting.future
+        self._asked += 1
+        asked = self._asked
+        self._unanswered[asked] = waiting
+
+        def answered(_: object) -> None:
+            self._unanswered.pop(asked, None)
+
+        waiting.future.add_done_callback(answered)
+        if self.attachment.backend is not None:
+            self._make(waiting, self.attachment.backend)
+        return waiting.future
+
+    def _make(self, waiting: _Unanswered, backend: Backend) -> None:
+        made = backend.commit(waiting.lease, waiting.number, waiting.ops, waiting.since)
+
+        def answered(done: asyncio.Future[CommitAnswer]) -> None:
+            if waiting.future.done() or done.cancelled():
+                return
+            error = done.exception()
+            if error is None:
+                waiting.future.set_result(done.result())
+            elif not isinstance(error, OwnerLost) or self.attachment.is_closed:  # else the next owner is asked
+                waiting.future.set_exception(error)
+
+        made.add_done_callback(answered)
+
+    def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:
+        self._hearing = (worker_id, callback)
+        if self.attachment.backend is not None:
+            self._forget = self.attachment.backend.on_outcome(worker_id, callback)
+
+        def forget() -> None:
+            self._hearing = None
+            if self._forget is not None:
+                self._forget()
+                self._forget = None
+
+        return forget
+
+    async def goodbye(self, worker_id: str) -> None:
+        self.attachment.worker = None
+        backend = self.attachment.backend
+        if backend is not None:
+            await backend.goodbye(worker_id)
+        self.attachment.end_renewals()
+
+
+def _done(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
