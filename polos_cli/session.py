@@ -90,16 +90,21 @@ def execution_json(execution: Execution) -> dict[str, object]:
     }
 
 
-async def runner_of(client: Client, execution: Execution) -> WorkerInfo | None:
-    """Returns the worker that runs an execution, or will: the one that has it, else one that takes all that it can run."""
+async def runner_of(client: Client, execution: Execution, may_be_shown: bool = False) -> WorkerInfo | None:
+    """Returns the worker that runs an execution, or will: the one that has it, else one that takes all that it can run.
+
+    Args:
+        may_be_shown: else, a `polos run` that could have taken it over from a worker that died.
+    """
     workers = await client.workers()
     for one in workers:
         if one.id == execution.worker_id:
             return one
-    for one in workers:
-        if one.claims != "own" and execution.workflow_id in one.workflow_ids:
+    able = [one for one in workers if execution.workflow_id in one.workflow_ids]
+    for one in able:
+        if one.claims != "own":
             return one
-    return None
+    return able[0] if may_be_shown and able else None
 
 
 UTC = UTC

@@ -138,6 +138,7 @@ class FileAccess:
         self._url = url
         self._readers: dict[asyncio.AbstractEventLoop, ReadStore] = {}
         self._remotes: dict[asyncio.AbstractEventLoop, tuple[Remote, AsyncIterator[None]]] = {}
+        self._connecting: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         self._silent_until = 0.0
 
     async def write(self, call: Callable[[ClientStore], Coroutine[Any, Any, T]]) -> T:
@@ -190,11 +191,19 @@ class FileAccess:
             WireVersionMismatch: it is of another version.
         """
         loop = asyncio.get_running_loop()
-        for gone in [other for other in self._remotes if other.is_closed()]:
-            del self._remotes[gone]
         found = self._remotes.get(loop)
         if found is not None and not found[0].is_lost:
             return found[0]
+        for gone in [other for other in self._connecting if other.is_closed()]:
+            self._remotes.pop(gone, None)
+            del self._connecting[gone]
+        async with self._connecting.setdefault(loop, asyncio.Lock()):
+            return await self._connect(loop)
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> Remote | None:
+        found = self._remotes.get(loop)
+        if found is not None and not found[0].is_lost:
+            return found[0]  # made while this call waited its turn
         from polos.settings import database_path
         from polos.store import owner_of
 

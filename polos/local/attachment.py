@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -19,7 +19,6 @@ from polos.wire.calls import Role
 from polos.wire.remote import Remote
 from polos.wire.renewal import Renewal
 
-log = logging.getLogger(__name__)
 PATIENCE = 10.0
 """Seconds that a process which starts waits for an owner that holds the lock and does not answer."""
 _AGAIN = 0.02
@@ -52,6 +51,9 @@ class Attachment:
         on_settled: called whenever there is a backend, after the worker's hello and before `there` returns it.
         on_left: called whenever there is none any more.
         on_fault: called with what makes it impossible to go on.
+
+    Attributes:
+        lease_seconds: how long the worker's lease goes on in silence; None while this process is the owner.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class Attachment:
         self.backend: Backend | None = None
         self.owner: Owner | None = None
         self.worker: AttachedWorker | None = None
+        self.lease_seconds: float | None = None
         self.is_closed = False
+        _here.add(self)
 
     @property
     def remote(self) -> Remote | None:
@@ -98,6 +102,7 @@ class Attachment:
     async def close(self) -> None:
         """Leaves the owner, or lets the file go."""
         self.is_closed = True
+        _here.discard(self)
         self._is_attached.set()
         if self._attaching is not None:
             self._attaching.cancel()
@@ -134,8 +139,8 @@ class Attachment:
             self._url, self._clock, durability=self._durability, lease_seconds=self._own_lease_seconds,
             on_yield=self._yield_soon, on_fault=self._on_fault,
         )  # fmt: skip
-        await owner.open(frozenset() if self.worker is None else frozenset({self.worker.id}))
-        self._socket = None
+        await owner.open(frozenset(a.worker.id for a in _here if a.worker is not None))
+        self._socket = self.lease_seconds = None
         self.owner = owner
         await self._settle(owner.store)
 
@@ -150,6 +155,7 @@ class Attachment:
             await asyncio.wait([remote.lost], timeout=PATIENCE)
             remote.close()
             raise OwnerLost("the owner was asked to let the database go")
+        self.lease_seconds = float(remote.facts["lease_seconds"])
         try:
             await self._settle(remote)
         except BaseException:
@@ -204,11 +210,6 @@ class Attachment:
 
     # ── the lease (S8.2) ─────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def lease_seconds(self) -> float | None:
-        """How long the worker's lease goes on in silence; None while this process is the owner."""
-        return None if self.remote is None else float(self.remote.facts["lease_seconds"])
-
     def renew(self) -> bool | None:
         """Renews the worker's lease, blocking, from its own thread; see `WorkerStore.renew`."""
         socket, worker = self._socket, self.worker
@@ -226,6 +227,10 @@ class Attachment:
         if self._renewal is not None:
             self._renewal.close()
             self._renewal = None
+
+
+_here: weakref.WeakSet[Attachment] = weakref.WeakSet()
+"""Those of this process: their workers live, whatever a new owner can see of them."""
 
 
 def stopped() -> StoreUnavailable:

@@ -15,7 +15,7 @@ from polos.errors import StoreUnavailable
 from polos.ports import Store
 from polos.settings import database_path
 from polos.store import open_store, process_facts
-from polos.wire.address import socket_path
+from polos.wire.address import own_folder, socket_path
 from polos.wire.server import WireServer
 
 SHOWN_WITHIN = 2.0
@@ -50,20 +50,24 @@ class Owner:
         return self._store
 
     async def open(self, own: frozenset[str]) -> None:
-        """Takes the file, what dead workers held, and begins to serve; `own`: workers of this process that go on.
+        """Takes the file, and what dead workers held, and begins to serve; `own`: this process's workers that go on.
 
         Raises:
             DatabaseInUse, StoreUnavailable: the database cannot be had.
         """
-        socket = socket_path(database_path(self._url).resolve())
+        database = database_path(self._url).resolve()
+        socket = socket_path(database)
         self._store = await open_store(self._url, self._clock, self._durability, socket=socket)
         try:
             leases = self._leases = Leases(self._store, self._clock, self._lease_seconds, self._gave_up)
             facts = {**process_facts(), "version": __version__, "lease_seconds": self._lease_seconds}
             self._server = WireServer(self._store, leases, socket, facts, self._on_yield)
-            alive = [w.id for w in await self._store.workers() if w.ended_at is None and _is_alive(w.pid)]
-            self.taken_over = await self._store.take_over(own.union(alive))
+            here = [w for w in await self._store.workers() if w.ended_at is None]
+            alive = {w.id for w in here if w.id in own or (w.pid != os.getpid() and _is_alive(w.pid))}
+            self.taken_over = await self._store.take_over(alive)
             try:
+                if socket.parent != database.parent:
+                    own_folder(socket.parent)
                 await self._server.start()
             except OSError as error:
                 raise StoreUnavailable(
@@ -74,14 +78,14 @@ class Owner:
             raise
         self._serve("timekeeper", Timekeeper(self._store, self._clock).keep())
         self._serve("leases", leases.keep())
-        if set(alive) - own:
-            self._serve("take-over", self._take_over_the_rest(own))
+        if alive - own:
+            self._serve("take-over", self._bury_the_rest(alive - own, leases))
 
-    async def _take_over_the_rest(self, own: frozenset[str]) -> None:
-        """Workers that were alive and did not come back have lost their leases (S8.2)."""
+    async def _bury_the_rest(self, alive: set[str], leases: Leases) -> None:
+        """Workers that were alive and have not come back have lost their leases (S8.2)."""
         await asyncio.sleep(SHOWN_WITHIN)
-        assert self._leases is not None
-        self.taken_over += await self.store.take_over(own | self._leases.alive)
+        for worker_id in alive - leases.alive:
+            self.taken_over += await self.store.bury(worker_id)
 
     def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(service, name=f"polos-{name}")
@@ -114,9 +118,7 @@ class Owner:
 
 
 def _is_alive(pid: int) -> bool:
-    """Tells whether a process of this user has that number; our own workers are told apart by their ids."""
-    if pid == os.getpid():
-        return False
+    """Tells whether a process of this user has that number."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, PermissionError, OverflowError):

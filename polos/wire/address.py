@@ -31,6 +31,6 @@ def own_folder(folder: Path) -> None:
         OSError: it cannot be made, or belongs to somebody else.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    if found.st_uid != os.getuid():
+    if folder.stat().st_uid != os.getuid():
         raise PermissionError(13, "belongs to another user", str(folder))
+    folder.chmod(0o700)

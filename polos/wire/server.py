@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from polos.core.ops import CommitAnswer, Lease
 from polos.errors import LeaseLost, PolosError, UsageError
 from polos.ports import Claim, Store
-from polos.wire.address import own_folder
 from polos.wire.calls import COMMIT_BYTES, COMMITS, METHODS, Method, Role, size_of
 from polos.wire.codec import write_error
 from polos.wire.frames import VERSION, Channel
@@ -55,16 +54,17 @@ class WireServer:
         Raises:
             OSError: the socket cannot be made.
         """
-        if not self.path.parent.exists() or self.path.name[: -len(".sock")].isalnum():
-            own_folder(self.path.parent)
         self.path.unlink(missing_ok=True)
-        mask = os.umask(0o177)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            listening.bind(str(self.path))
+            self.path.chmod(0o600)  # nobody can connect before it listens
             self._server = await asyncio.get_running_loop().create_unix_server(
-                lambda: _Peer(self).channel, str(self.path), backlog=1024
+                lambda: _Peer(self).channel, sock=listening, backlog=1024
             )
-        finally:
-            os.umask(mask)
+        except BaseException:
+            listening.close()
+            raise
 
     def gave_up(self, worker_id: str) -> None:
         """Claims nothing more for a worker whose lease has ended."""

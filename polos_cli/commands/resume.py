@@ -43,7 +43,7 @@ def command(
         return
     stderr.say(f"answered {key} of execution {found.number} ({found.workflow_id})", "green")
     if found.status not in TERMINAL:
-        goes_on = f"it goes on in process {runner.pid}" if runner else "nothing runs it now"
+        goes_on = f"it goes on in process {runner.pid}" if runner else "no worker runs it now"
         stderr.say(f"{goes_on}: polos {'show' if runner else 'run --attach'} {found.number}", "dim")
 
 
@@ -59,7 +59,7 @@ async def _resume(
         else:
             answer = await _asked(client, found, key, open_)
         await client.resume(found.id, key, answer)
-        runner = await runner_of(client, found)
+        runner = await runner_of(client, found, may_be_shown=True)
         return await client.get(found.id), key, answer, runner  # which may have ended by now
 
 

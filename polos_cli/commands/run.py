@@ -94,10 +94,14 @@ async def _run(
             assert workflow is not None
             execution = await polos.get(await workflow.invoke(polos, payload))
         helping = asyncio.create_task(_run_or_leave(polos, execution))
+        watching = asyncio.create_task(view.watch(polos, execution, timeout))
+        helping.add_done_callback(lambda done: watching.cancel() if _failed(done) else None)
         try:
-            ended = await view.watch(polos, execution, timeout)
+            ended = await watching
         except asyncio.CancelledError:
             view.close()
+            if _failed(helping):
+                helping.result()  # raises what keeps it from running
             if polos.host.worker is not None and polos.host.worker.roots is None:  # it was never begun here
                 stderr.say(f"it goes on in its worker; watch it again: polos run --attach {execution.number}", "yellow")
             else:
@@ -105,10 +109,15 @@ async def _run(
             raise
         finally:
             helping.cancel()
-            await asyncio.wait({helping})
+            watching.cancel()
+            await asyncio.wait({helping, watching})
     if ended.status not in TERMINAL and ended.status is not Status.BLOCKED:
         stderr.say(f"go on with it: {go_on(ended, name)}", "dim")
     return _end(ended, as_json)
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 async def _run_or_leave(polos: Polos, execution: Execution) -> None:
@@ -117,7 +126,10 @@ async def _run_or_leave(polos: Polos, execution: Execution) -> None:
     while execution.status not in TERMINAL:
         runner = await runner_of(polos, execution)
         if runner is None:
-            await _say_others(polos, execution)
+            if said:
+                stderr.say("\nthat worker has gone: it runs here from now on", "yellow")
+            else:
+                await _say_others(polos, execution)
             await polos.begin({execution.id})
             return
         if not said:
