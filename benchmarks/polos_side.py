@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import cProfile
-import sys
 import time
 from typing import Any
 
+from benchmarks.attached import SUFFIX, OtherOwner, other_owner
+from benchmarks.durability import watch
 from benchmarks.side import (
     HUNG,
     READY,
@@ -76,33 +78,6 @@ async def long(ctx: WorkflowContext, count: int) -> None:
         await ctx.step.run(f"s{i}", counted, i, count)
 
 
-def watch(polos: Polos) -> Any:
-    """Counts the syncs, and returns a function that tells what durability is in force: checked, not assumed."""
-    committer = polos.host.store.owner.store.committer  # type: ignore[union-attr]
-    syncs = [0]
-    if committer._sync is not None:
-        request = committer._sync.request
-
-        def counting() -> None:
-            syncs[0] += 1
-            request()
-
-        committer._sync.request = counting
-
-    def told() -> dict[str, Any]:
-        execute = committer._connection.execute
-        mode, level = (execute(f"PRAGMA {n}").fetchone()[0] for n in ("journal_mode", "synchronous"))
-        helped = committer._helped
-        how = f"journal_mode={mode} synchronous={level}"
-        if committer._durability == "full":
-            how += " + fdatasync of the log awaited before each answer" if helped else ""
-            how += f" ({committer.commits} commits, {syncs[0]} fdatasyncs)"
-        equal = committer._durability == "relaxed" or (helped and syncs[0] > 0) or level == 2
-        return {"durability": how, "durability_ok": bool(equal)}
-
-    return told
-
-
 async def measure(polos: Polos, workload: str, count: int, profile: cProfile.Profile | None) -> dict[str, float]:
 
     async def profiled(work: Any) -> float:
@@ -143,36 +118,55 @@ async def measure(polos: Polos, workload: str, count: int, profile: cProfile.Pro
     raise SystemExit(f"no workload {workload}")
 
 
-async def main() -> None:
-    args = arguments()
-    url = f"sqlite:///{args.database}"
-    count = max(10, round(1000 * args.scale))
-    if args.workload == "W5-first":
-        crash["hang"] = True
-        async with Polos(url, durability=args.durability, run_on="caller") as polos:
+async def crashed(args: argparse.Namespace, count: int) -> None:
+    """W5: the process that is killed, or the one after it."""
+    crash["hang"] = args.workload == "W5-first"
+    async with Polos(f"sqlite:///{args.database}", durability=args.durability, run_on="caller") as polos:
+        if crash["hang"]:
             await long.run(polos, count)
-        raise SystemExit("was not killed")
-    if args.workload == "W5-again":
-        async with Polos(url, durability=args.durability, run_on="caller") as polos:
-            stamp(READY)
-            told = watch(polos)
-            (last,) = await polos.list(workflow=long, limit=1)
-            await polos.result(last)
-            answer(figures={}, bodies=crash["bodies"], **told())
-        return
-    profile = cProfile.Profile() if args.profile else None
-    async with Polos(url, durability=args.durability, run_on="caller") as polos:
+            raise SystemExit("was not killed")
+        stamp(READY)
         told = watch(polos)
+        (last,) = await polos.list(workflow=long, limit=1)
+        await polos.result(last)
+        answer(figures={}, bodies=crash["bodies"], **told())
+
+
+async def worked(args: argparse.Namespace, count: int, owner: OtherOwner | None) -> None:
+    """Measures one workload; `owner`: the database is another process's, and this one is attached to it."""
+    workload = args.workload.removesuffix(SUFFIX)
+    profile = cProfile.Profile() if args.profile else None
+    async with Polos(
+        f"sqlite:///{args.database}", durability=args.durability, run_on="caller", complete=owner is not None
+    ) as polos:  # fmt: skip
+        told = watch(polos) if owner is None else owner.ask
         await ten.run(polos)
         await wide.run(polos, 2)  # its payload is typed: the first one of a process loads what checks it
         await asyncio.sleep(0.5)
-        cpu = time.process_time()
-        figures = await measure(polos, args.workload, count, profile)
-        figures["cpu_us"] = (time.process_time() - cpu) / units(args.workload, count) * 1e6
-        answer(figures=figures, **told())
+        before, cpu = told(), time.process_time()
+        figures = await measure(polos, workload, count, profile)
+        figures["cpu_us"] = (time.process_time() - cpu) / units(workload, count) * 1e6
+        after = told()
+        if owner is not None:
+            figures["owner_cpu_us"] = (after["cpu"] - before["cpu"]) / units(workload, count) * 1e6
+        if polos.host.owns != (owner is None):
+            raise SystemExit("the wrong process owned the database")
+        answer(figures=figures, durability=after["durability"], durability_ok=after["durability_ok"])
     if profile is not None:
         profile.dump_stats(args.profile)
 
 
+async def main() -> None:
+    args = arguments()
+    count = max(10, round(1000 * args.scale))
+    if args.workload.startswith("W5"):
+        await crashed(args, count)
+    elif args.workload.endswith(SUFFIX):
+        with other_owner(args) as owner:
+            await worked(args, count, owner)
+    else:
+        await worked(args, count, None)
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    asyncio.run(main())

@@ -14,7 +14,7 @@ _HEAD = ("workload", "figure", "polos", "dbos", "ratio", "target", "reached", "v
 
 def table(outcomes: dict[str, Outcome]) -> str:
     """Returns the table as text."""
-    lines = [_HEAD]
+    lines: list[tuple[str, ...]] = [_HEAD]
     for name, outcome in outcomes.items():
         figures = outcome.medians()
         for row in BY_ID[name].rows:
@@ -31,7 +31,7 @@ def table(outcomes: dict[str, Outcome]) -> str:
 
 
 def _lines(name: str, row: Row, figures: Figures) -> list[tuple[str, ...]]:
-    ours, theirs = figures.get("polos", {}).get(row.figure), figures.get("dbos", {}).get(row.figure)
+    ours, theirs = figures.get(row.side, {}).get(row.figure), figures.get("dbos", {}).get(row.figure)
     ratio = "-"
     if ours and theirs:
         ratio = f"{(ours / theirs if row.more_is_better else theirs / ours):.1f}x"

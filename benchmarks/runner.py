@@ -20,7 +20,7 @@ from benchmarks.canary import canary, file_system
 from benchmarks.peer import HOME, ROOT, dbos_python
 from benchmarks.side import HUNG, MARK, READY, STEP
 from benchmarks.startup import startup
-from benchmarks.workloads import BY_ID, Workload, medians
+from benchmarks.workloads import BY_ID, Workload, compared, medians
 
 TIME_LIMIT = 600
 """Seconds that one process of a side may take."""
@@ -57,7 +57,7 @@ class Runner:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.failures: list[str] = []
-        self.pythons = {"polos": Path(sys.executable), "bare": Path(sys.executable)}
+        self.pythons = dict.fromkeys(("polos", "within", "bare"), Path(sys.executable))
         if options.against == "dbos":
             self.pythons["dbos"] = dbos_python(options.say)
         HOME.mkdir(exist_ok=True)
@@ -74,6 +74,7 @@ class Runner:
         say, outcome = self.options.say, Outcome()
         say(f"{workload.id} {workload.title}")
         for number in range(1, self.options.rounds + 1):
+            within: dict[str, float] | None = None
             for side in workload.sides:
                 if side not in self.pythons:
                     continue
@@ -81,27 +82,32 @@ class Runner:
                     folder = Path(name)
                     disk = canary(folder)
                     try:
-                        figures = self._side(workload.id, side, folder, outcome)
+                        figures = self._side(workload, side, folder, outcome)
                     except SideFailed as error:
                         self.failures.append(str(error))
-                        say(f"  round {number}  {side:<5}  FAILED: {error}")
+                        say(f"  round {number}  {side:<6}  FAILED: {error}")
                         continue
+                if side == "within":
+                    within = figures
+                elif within is not None:
+                    figures |= compared(figures, within)
                 outcome.rounds.setdefault(side, []).append(figures)
                 outcome.canaries.setdefault(side, []).append(disk)
                 shown = "  ".join(f"{k} {v:,.{0 if v >= 100 else 2}f}" for k, v in figures.items())
-                say(f"  round {number}  {side:<5}  canary {disk:>7,.0f}/s  {shown}")
+                say(f"  round {number}  {side:<6}  canary {disk:>7,.0f}/s  {shown}")
         for side, text in outcome.durability.items():
             say(f"  {side} durability, checked: {text}")
         return outcome
 
-    def _side(self, workload: str, side: str, folder: Path, outcome: Outcome) -> dict[str, float]:
-        if workload == "W8":
+    def _side(self, workload: Workload, side: str, folder: Path, outcome: Outcome) -> dict[str, float]:
+        if workload.id == "W8":
             return startup(side, self.pythons[side], folder)
-        if workload == "W5":
+        if workload.id == "W5":
             return self._crash(side, folder, outcome)
-        with self._process(side, workload, folder) as process:
+        name = workload.within if side == "within" else workload.id
+        with self._process(side, name, folder) as process:
             answers = list(_answers(process))
-            self._end(process, side, workload)
+            self._end(process, side, name)
         return self._figures(answers, side, outcome)
 
     def _crash(self, side: str, folder: Path, outcome: Outcome) -> dict[str, float]:
@@ -141,7 +147,7 @@ class Runner:
     @contextlib.contextmanager
     def _process(self, side: str, workload: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
         options = self.options
-        command = [str(self.pythons[side]), "-m", f"benchmarks.{side}_side", workload]
+        command = [str(self.pythons[side]), "-m", f"benchmarks.{_program(side)}", workload]
         command += ["--database", str(folder / "db.sqlite"), "--durability", options.durability]
         command += ["--journal", options.journal, "--scale", str(options.scale)]
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}  # the time limit shows where it hung
@@ -167,6 +173,10 @@ class Runner:
             errors: Any = process.errors  # type: ignore[attr-defined]
             errors.seek(0)
             raise SideFailed(f"{side} {workload} ended with {code}:\n{errors.read()[-2000:]}")
+
+
+def _program(side: str) -> str:
+    return f"{'polos' if side == 'within' else side}_side"
 
 
 def _answers(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ HUNG, READY, STEP = "hung", "ready", "step"
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Parses a side's command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("workload", help="W1 W2 W3 W4 W7, or W5-first and W5-again")
+    parser.add_argument("workload", help="W1 W2 W3 W4 W7, W1-attached and so on, or W5-first and W5-again")
     parser.add_argument("--database", required=True)
     parser.add_argument("--durability", choices=("full", "relaxed"), default="full")
     parser.add_argument("--journal", choices=("default", "wal"), default="default", help="dbos: its SQLite journal")

@@ -26,27 +26,31 @@ class Target:
         value = self.value(figures)
         if value is None:
             return None, None, None
-        reached = (lambda bound: value >= bound) if self.at_least else (lambda bound: value <= bound)
-        return value, reached(self.now), reached(self.later)
+        now, later = (value >= bound if self.at_least else value <= bound for bound in (self.now, self.later))
+        return value, now, later
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `ratio`: how many times better Polos is than the peer."""
+    """One line of the table. `ratio`: how many times better Polos is than the peer. `side`: whose figure is shown."""
 
     figure: str
     title: str
     unit: str
     more_is_better: bool
     targets: tuple[Target, ...] = ()
+    side: str = "polos"
 
 
 @dataclass(frozen=True)
 class Workload:
+    """`within`: the same programs with everything in one process, measured in the same rounds as the side ``within``."""
+
     id: str
     title: str
     sides: tuple[str, ...]
     rows: tuple[Row, ...]
+    within: str = ""
 
 
 def _ratio(figure: str, more_is_better: bool) -> Callable[[Figures], float | None]:
@@ -84,6 +88,13 @@ def at_least(figure: str, now: float, later: float, unit: str) -> Target:
 CPU = Row("cpu_us", "processor time of the process, each", "us", False)
 """Shakes less than the clock on a busy machine. A step of W1 to W3, a call of W4, a child of W7."""
 
+ATTACHED_CPU = (
+    Row("cpu_us", "processor time of the worker, each", "us", False),
+    Row("owner_cpu_us", "processor time of the owner, each", "us", False),
+    Row("cpu_us", "the same in one process", "us", False, side="within"),
+    Row("wire_us", "the wire's cost, each", "us", False),
+)
+
 WORKLOADS = (
     Workload("W1", "1,000 executions x 10 steps, 100 at once", ("polos", "dbos"), (
         Row("steps_per_s", "steps", "/s", True, 
@@ -120,6 +131,25 @@ WORKLOADS = (
         Row("help_ms", "--help", "ms", False, (at_most("help_ms", 200, 150, "ms"),)),
         Row("bare_ms", "bare interpreter", "ms", False),
     )),
+    Workload("W1-attached", "W1, the owner in another process", ("within", "polos"), (
+        Row("steps_per_s", "steps", "/s", True, (at_least("steps_per_s", 4_000, 4_000, "/s"),)),
+        Row("steps_per_s", "steps in one process", "/s", True, side="within"),
+        *ATTACHED_CPU,
+    ), "W1"),
+    Workload("W2-attached", "W2, the owner in another process", ("within", "polos"), (
+        Row("steps_per_s", "steps", "/s", True),
+        Row("step_p50_ms", "median step", "ms", False),
+        Row("step_p50_ms", "median step in one process", "ms", False, side="within"),
+        Row("above_ms", "median step above that", "ms", False, (at_most("above_ms", 1, 1, "ms"),)),
+        *ATTACHED_CPU,
+    ), "W2"),
+    Workload("W4-attached", "W4, the owner in another process", ("within", "polos"), (
+        Row("p50_ms", "p50", "ms", False),
+        Row("p99_ms", "p99", "ms", False),
+        Row("p50_ms", "p50 in one process", "ms", False, side="within"),
+        Row("p99_ms", "p99 in one process", "ms", False, side="within"),
+        *ATTACHED_CPU,
+    ), "W4"),
 )  # fmt: skip
 BY_ID = {w.id: w for w in WORKLOADS}
 
@@ -128,3 +158,11 @@ def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
     """Returns the median of each figure over the rounds."""
     names = dict.fromkeys(name for one in rounds for name in one)
     return {name: statistics.median(one[name] for one in rounds if name in one) for name in names}
+
+
+def compared(attached: dict[str, float], within: dict[str, float]) -> dict[str, float]:
+    """Returns what being attached costs: figures of one round, the same programs with and without the wire."""
+    found = {"wire_us": attached["cpu_us"] + attached["owner_cpu_us"] - within["cpu_us"]}
+    if "step_p50_ms" in attached:
+        found["above_ms"] = attached["step_p50_ms"] - within["step_p50_ms"]
+    return found

@@ -32,7 +32,9 @@ def checked_key(key: str) -> str:
 
 
 def check_text(text: str, what: str) -> None:
-    """Refuses text that cannot be stored: lone surrogates. Raises `UsageError`."""
+    """Refuses what is no text, and text that cannot be stored: lone surrogates. Raises `UsageError`."""
+    if not isinstance(text, str):
+        raise UsageError(f"{what} is text, not {text!r}")
     try:
         text.encode()
     except UnicodeEncodeError:

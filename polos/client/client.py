@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeAlias
 
+from polos.authoring.checks import check_text
 from polos.authoring.children import execution_id_of
 from polos.authoring.handle import ExecutionHandle
 from polos.authoring.payload import BatchWorkflowInput, EventPayload
@@ -35,6 +36,9 @@ from polos.ports import EventFilter, ExecutionFilter
 
 _clock = SystemClock()
 _ids = TimeOrderedIds()
+
+LONGEST_DELAY = 1e9
+"""Seconds: some thirty years."""
 
 ExecutionRef: TypeAlias = ExecutionHandle | Execution | str | int
 
@@ -87,8 +91,8 @@ class Client:
         self, requests: list[tuple[BatchWorkflowInput, Workflow | None]], delay: float | None
     ) -> list[ExecutionHandle]:
         _inside_workflow("a client", "ctx.step.invoke or ctx.step.batch_invoke")
-        if delay is not None and not delay >= 0:
-            raise UsageError(f"a delay is seconds from 0, not {delay!r}")
+        if delay is not None and not 0 <= delay < LONGEST_DELAY:
+            raise UsageError(f"a delay is seconds from 0, below {LONGEST_DELAY:,}, not {delay!r}")
         new = [await self._new(request, known, delay) for request, known in requests]
         started = await self._access().write(lambda store: store.start(new))
         return [ExecutionHandle(s.id, s.number, s.workflow_id, s.root_id, s.root_workflow_id, self) for s in started]
@@ -97,6 +101,12 @@ class Client:
         workflow = given or self._known(id_of(request.id))
         if workflow is None:
             await self._refuse_unknown(request.id)
+        for what, text in (
+            ("an idempotency key", request.idempotency_key), ("a concurrency key", request.concurrency_key),
+            ("a session id", request.session_id), ("a user id", request.user_id),
+        ):  # fmt: skip
+            if text is not None:
+                check_text(text, what)
         timeout = request.run_timeout_seconds
         if timeout is None and workflow is not None:
             timeout = workflow.run_timeout_seconds
@@ -255,6 +265,9 @@ class Client:
         for event in new:
             if not event.topic or not isinstance(event.topic, str) or len(event.topic) > 512:
                 raise UsageError(f"a topic is text of 1 to 512 characters, not {event.topic!r}")
+            for what, text in (("a topic", event.topic), ("an event's type", event.type), ("an event's id", event.id)):
+                if text is not None:
+                    check_text(text, what)
         return await self._access().write(lambda store: store.publish(new))
 
     # ── following ────────────────────────────────────────────────────────────────────────────────────

@@ -300,9 +300,10 @@ def publish_local(path: Path, access: LoopAccess) -> None:
     _local[path.resolve()] = access
 
 
-def forget_local(path: Path) -> None:
-    """Takes it back."""
-    _local.pop(path.resolve(), None)
+def forget_local(path: Path, access: LoopAccess) -> None:
+    """Takes it back, unless another one has come in its place."""
+    if _local.get(path.resolve()) is access:
+        del _local[path.resolve()]
 
 
 def local_access(url: str) -> Access | None:

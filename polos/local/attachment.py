@@ -35,8 +35,8 @@ class AttachedWorker(Protocol):
         """Returns who it is, and the epoch of each execution that it holds."""
         ...
 
-    def attached(self, holding: Mapping[int, int]) -> None:
-        """It has said hello to another owner; of these executions it may have missed news."""
+    def attached(self, holding: Mapping[int, int], asked_at: float) -> None:
+        """It said hello to another owner at that instant (monotonic); of these executions it may have missed news."""
         ...
 
 
@@ -101,12 +101,13 @@ class Attachment:
 
     async def close(self) -> None:
         """Leaves the owner, or lets the file go."""
-        self.is_closed = True
         _here.discard(self)
-        self._is_attached.set()
         if self._attaching is not None:
-            self._attaching.cancel()
+            if not self.is_closed:
+                self._attaching.cancel()
             await asyncio.gather(self._attaching, return_exceptions=True)
+        self.is_closed = True
+        self._is_attached.set()
         remote, owner = self.remote, self.owner
         self._leave()
         self._is_attached.set()
@@ -137,7 +138,7 @@ class Attachment:
     async def _become_owner(self) -> None:
         owner = Owner(
             self._url, self._clock, durability=self._durability, lease_seconds=self._own_lease_seconds,
-            on_yield=self._yield_soon, on_fault=self._on_fault,
+            on_yield=self._yield_soon, on_fault=self._owner_failed,
         )  # fmt: skip
         await owner.open(frozenset(a.worker.id for a in _here if a.worker is not None))
         self._socket = self.lease_seconds = None
@@ -165,7 +166,9 @@ class Attachment:
 
     async def _settle(self, backend: Backend) -> None:
         """Shows what the worker holds, and lets everybody go on."""
+        self._is_heir = False  # once: two who want it would take it from each other for ever
         holding: Mapping[int, int] = {}
+        asked_at = self._clock.monotonic()
         if self.worker is not None:
             info, holding = self.worker.introduction()
             await backend.hello(info, holding)
@@ -173,7 +176,7 @@ class Attachment:
         self._on_settled(backend)
         self._is_attached.set()
         if self.worker is not None:
-            self.worker.attached(holding)
+            self.worker.attached(holding, asked_at)
 
     def _owner_gone(self, _: object) -> None:
         if not self.is_closed and self.remote is not None:
@@ -191,6 +194,16 @@ class Attachment:
         except PolosError as error:
             self._on_fault(error)
 
+    def _owner_failed(self, error: BaseException) -> None:
+        """This process cannot own the database any more: others may be able to, so it lets the file go (S9.5)."""
+        self._on_fault(error)
+        owner = self.owner
+        if owner is not None and not self.is_closed:
+            self.is_closed = True
+            self._leave()
+            self._is_attached.set()
+            self._attaching = self._loop.create_task(owner.close())
+
     # ── yielding ─────────────────────────────────────────────────────────────────────────────────────
 
     def _yield_soon(self) -> None:
@@ -202,6 +215,7 @@ class Attachment:
         owner = self.owner
         if owner is None:
             return
+        self._is_heir = False
         self._leave()
         await asyncio.sleep(0)  # what was under way hears of it
         await owner.close(moves_on=True)
@@ -213,10 +227,10 @@ class Attachment:
     def renew(self) -> bool | None:
         """Renews the worker's lease, blocking, from its own thread; see `WorkerStore.renew`."""
         socket, worker = self._socket, self.worker
-        if socket is None or worker is None:
-            if self._is_attached.is_set():
-                return None
+        if self.backend is None:
             raise OwnerLost("there is no owner now")
+        if socket is None or worker is None:
+            return None
         if self._renewal is None or self._renewal.path != socket:
             self.end_renewals()
             self._renewal = Renewal(socket, worker.id)

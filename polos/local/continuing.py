@@ -28,7 +28,7 @@ from polos.core.model import (
 )
 from polos.core.ops import CommitAnswer, Lease, Op
 from polos.core.status import Status
-from polos.errors import OwnerLost, StoreUnavailable
+from polos.errors import StoreUnavailable
 from polos.local.attachment import Attachment, Backend, stopped
 from polos.local.owner import Owner
 from polos.ports import Claim, ClaimRequest, EventFilter, ExecutionFilter, LogFilter, ReadStore
@@ -37,6 +37,9 @@ from polos.wire.remote import Remote
 
 T = TypeVar("T")
 _LOOK_AGAIN = 0.1
+GOES_WITHIN = 5.0
+"""Seconds within which an owner that can write no more ends its connections."""
+GOODBYE_WITHIN = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -121,13 +124,18 @@ class ContinuingStore:
             backend = await self.attachment.there()
             try:
                 return await call(backend)
-            except StoreUnavailable as error:
-                if self.attachment.is_closed or not self._has_changed(backend, error):
+            except StoreUnavailable:
+                if not await self._has_changed(backend):
                     raise
-            await asyncio.sleep(0)
 
-    def _has_changed(self, backend: Backend, error: StoreUnavailable) -> bool:
-        return backend is not self.attachment.backend or (isinstance(backend, Remote) and isinstance(error, OwnerLost))
+    async def _has_changed(self, backend: Backend) -> bool:
+        """Tells whether the call is to be made again: its owner has gone, or goes because it can write no more."""
+        if self.attachment.is_closed:
+            return False
+        if isinstance(backend, Remote):
+            await asyncio.wait({backend.lost}, timeout=GOES_WITHIN)
+            return backend.is_lost
+        return backend is not self.attachment.backend
 
     # ── ClientStore ──────────────────────────────────────────────────────────────────────────────────
 
@@ -226,8 +234,8 @@ class ContinuingStore:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise
-            except StoreUnavailable as error:
-                if self.attachment.is_closed or not self._has_changed(backend, error):
+            except StoreUnavailable:
+                if not await self._has_changed(backend):
                     raise
             finally:
                 claiming.cancel()
@@ -260,7 +268,9 @@ class ContinuingStore:
             error = done.exception()
             if error is None:
                 waiting.future.set_result(done.result())
-            elif not isinstance(error, OwnerLost) or self.attachment.is_closed:  # else the next owner is asked
+            elif isinstance(error, StoreUnavailable) and isinstance(backend, Remote) and not self.attachment.is_closed:
+                return  # the owner's fault, which ends it: the next one is asked
+            else:
                 waiting.future.set_exception(error)
 
         made.add_done_callback(answered)
@@ -281,9 +291,14 @@ class ContinuingStore:
     async def goodbye(self, worker_id: str) -> None:
         self.attachment.worker = None
         backend = self.attachment.backend
-        if backend is not None:
-            await backend.goodbye(worker_id)
-        self.attachment.end_renewals()
+        try:
+            if backend is not None:
+                async with asyncio.timeout(GOODBYE_WITHIN if isinstance(backend, Remote) else None):
+                    await backend.goodbye(worker_id)
+        except TimeoutError:
+            pass  # an owner that does not answer sees the end of the connection
+        finally:
+            self.attachment.end_renewals()
 
 
 def _done(future: asyncio.Future[None]) -> None:

@@ -132,7 +132,8 @@ class Host:
 
     async def stop(self, grace: float = 10.0) -> None:
         """Lets running bodies finish for `grace` seconds, gives everything back, and lets the database go."""
-        forget_local(self.path)
+        if self.access is not None:
+            forget_local(self.path, self.access)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

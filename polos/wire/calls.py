@@ -40,6 +40,10 @@ class Method:
         """Returns arguments as they are sent."""
         return [arg if convert is None else convert(arg) for convert, arg in zip(self.writes, args, strict=True)]
 
+    def result_of(self, told: Any) -> Any:
+        """Returns a result as it was before it was sent."""
+        return told if self.read_result is None else self.read_result(told)
+
     def read(self, args: Sequence[Any]) -> list[Any]:
         """Returns arguments as they were before they were sent."""
         return [arg if convert is None else convert(arg) for convert, arg in zip(self.reads, args, strict=True)]

@@ -141,7 +141,9 @@ def write_error(error: BaseException) -> dict[str, Any]:
 def read_error(told: dict[str, Any]) -> PolosError:
     """Returns the error that the other side raised."""
     kind = _ERRORS.get(told["type"], EngineError)
-    return kind(told["message"], hint=told["hint"], **told["facts"])
+    error = kind.__new__(kind)
+    PolosError.__init__(error, told["message"], hint=told["hint"], **told["facts"])  # some have another signature
+    return error
 
 
 def _plain(value: Any) -> bool:

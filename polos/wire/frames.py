@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from polos.wire import forked
+
 VERSION = 1
 """The wire's version: raised whenever a message changes. Another one is refused."""
 FRAME = 4 << 20
@@ -71,21 +73,32 @@ class Unpacker:
 
 
 class Channel(asyncio.Protocol):
-    """One connection: messages that gather over a turn of the loop leave as one batch."""
+    """One connection: messages that gather over a turn of the loop leave as one batch.
 
-    def __init__(self, on_message: Callable[[Any], None], on_lost: Callable[[BaseException | None], None]) -> None:
+    Args:
+        on_unsent: called with a message that cannot be written as JSON, and why.
+    """
+
+    def __init__(
+        self, on_message: Callable[[Any], None], on_lost: Callable[[BaseException | None], None],
+        on_unsent: Callable[[Any, Exception], None],
+    ) -> None:  # fmt: skip
         self._on_message = on_message
         self._on_lost = on_lost
+        self._on_unsent = on_unsent
         self._unpacker = Unpacker()
         self._out: list[Any] = []
         self._scheduled = False
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
+        self._descriptor = -1
         self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._descriptor = transport.get_extra_info("socket").fileno()
+        forked.opened(self._descriptor)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -95,6 +108,7 @@ class Channel(asyncio.Protocol):
             self.close(error)
 
     def connection_lost(self, error: BaseException | None) -> None:
+        forked.closed(self._descriptor)
         self._ended(error)
 
     def send(self, message: Any) -> None:
@@ -108,8 +122,20 @@ class Channel(asyncio.Protocol):
         """Sends what has gathered now."""
         self._scheduled = False
         out, self._out = self._out, []
-        if out and self._transport is not None and not self.lost:
+        if not out or self._transport is None or self.lost:
+            return
+        try:
             self._transport.writelines(packed(out))
+        except TypeError:  # one of them cannot be written: only that one is not sent
+            for message in out:
+                self._send_alone(message)
+
+    def _send_alone(self, message: Any) -> None:
+        assert self._transport is not None
+        try:
+            self._transport.writelines(packed([message]))
+        except TypeError as error:
+            self._on_unsent(message, error)
 
     def pause(self) -> None:
         """Reads nothing more until `resume`: the other side waits."""

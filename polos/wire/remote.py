@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
-from polos.core.ops import CommitAnswer, Lease, Op
-from polos.errors import NobodyListens, OwnerLost, PolosError, WireVersionMismatch
+from polos.core.ops import CommitAnswer, Lease, Op, Release
+from polos.errors import EngineError, NobodyListens, OwnerLost, PolosError, UsageError, WireVersionMismatch
 from polos.ports import Claim, ClaimRequest
 from polos.wire.calls import COMMIT_BYTES, COMMITS, METHODS, Role, size_of
 from polos.wire.codec import read_error
@@ -30,10 +30,10 @@ class Remote:
     """
 
     def __init__(self) -> None:
-        self._channel = Channel(self._message, self._ended)
+        self._channel = Channel(self._message, self._ended, self._unsent)
         self._loop = asyncio.get_running_loop()
         self._number = 0
-        self._waiting: dict[int, tuple[asyncio.Future[Any], Any]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[Any], str, int]] = {}
         self._greeting: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._commits = self._bytes = 0
         self._later: deque[tuple[list[Any], int]] = deque()  # commits beyond what may be in flight
@@ -68,6 +68,9 @@ class Remote:
                 f"the process that listens at {path} does not answer",
                 hint="is it stopped, or stuck? polos ps still works",
             ) from None
+        except BaseException:
+            remote.close()
+            raise
         if facts["wire"] != VERSION:
             remote.close()
             raise WireVersionMismatch(
@@ -88,14 +91,14 @@ class Remote:
         self._channel.send(message)
         return future
 
-    def _message_for(self, name: str, args: Sequence[Any]) -> tuple[asyncio.Future[Any], list[Any]]:
+    def _message_for(self, name: str, args: Sequence[Any], size: int = 0) -> tuple[asyncio.Future[Any], list[Any]]:
         method = METHODS[name]
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._channel.lost:
             future.set_exception(_gone())
             return future, []
         self._number += 1
-        self._waiting[self._number] = (future, method.read_result)
+        self._waiting[self._number] = (future, name, size)
         return future, [self._number, name, method.write(args)]
 
     async def _ask(self, name: str, *args: Any) -> Any:
@@ -115,20 +118,39 @@ class Remote:
             if not self._greeting.done():
                 self._greeting.set_result(told)
             return
-        future, convert = self._waiting.pop(number)
+        future, name, size = self._waiting.pop(number)
+        if name == "commit":
+            self._commit_answered(size)
+        answer: Any
+        try:
+            answer = read_error(told) if failed else METHODS[name].result_of(told)
+        except Exception as error:  # what the owner said makes no sense here
+            answer, failed = EngineError(f"the owner's answer to {name!r} cannot be read: {error!r}"), True
         if future.done():
-            return  # nobody waits for it any more
-        if failed:
-            future.set_exception(read_error(told))
+            if name == "claim" and not failed:
+                self._give_back(answer)  # whoever claimed has gone, and the owner did not hear of it in time
+        elif failed:
+            future.set_exception(answer)
         else:
-            future.set_result(told if convert is None else convert(told))
+            future.set_result(answer)
+
+    def _give_back(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            self.commit(claim.lease, 1, [Release()], claim.execution.seq).add_done_callback(_retrieved)
+
+    def _unsent(self, message: list[Any], error: Exception) -> None:
+        future, name, size = self._waiting.pop(message[0], (None, "", 0))
+        if name == "commit":
+            self._commit_answered(size)
+        if future is not None and not future.done():
+            future.set_exception(UsageError(f"what was given to {name!r} cannot be sent: {error}"))
 
     def _ended(self, error: BaseException | None) -> None:
         if self._outcomes is not None:
             self._outcomes.cancel()
         waiting, self._waiting = self._waiting, {}
         self._later.clear()
-        for future, _ in waiting.values():
+        for future, _, _ in waiting.values():
             if not future.done():
                 future.set_exception(_gone())
                 future.exception()  # retrieved: whoever asked may have gone
@@ -186,15 +208,15 @@ class Remote:
         return await self._ask("claim", replace(request, held={}), wait)  # type: ignore[no-any-return]  # as the table says
 
     def commit(self, lease: Lease, number: int, ops: Sequence[Op], since: int) -> asyncio.Future[CommitAnswer]:
-        future, message = self._message_for("commit", (lease, number, ops, since))
+        size = size_of(ops)
+        future, message = self._message_for("commit", (lease, number, ops, since), size)
         if future.done():
             return future
-        size = size_of(ops)
-        if self._later or self._commits >= COMMITS or self._bytes + size > COMMIT_BYTES:
+        is_full = self._commits >= COMMITS or self._bytes + size > COMMIT_BYTES
+        if self._later or (self._commits and is_full):  # one alone always goes
             self._later.append((message, size))
         else:
             self._send_commit(message, size)
-        future.add_done_callback(lambda _: self._commit_answered(size))
         return future
 
     def _send_commit(self, message: list[Any], size: int) -> None:
@@ -231,6 +253,11 @@ class Remote:
 
     async def goodbye(self, worker_id: str) -> None:
         await self._ask("goodbye", worker_id)
+
+
+def _retrieved(done: asyncio.Future[CommitAnswer]) -> None:
+    if not done.cancelled():
+        done.exception()  # nobody waits for it; what is not given back is taken over when this worker's lease ends
 
 
 def _gone() -> OwnerLost:

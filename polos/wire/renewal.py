@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from polos.errors import OwnerLost
+from polos.wire import forked
 from polos.wire.calls import Role
 from polos.wire.frames import VERSION, Unpacker, packed
 
@@ -39,6 +40,7 @@ class Renewal:
 
     def _connect(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        forked.opened(self._socket.fileno())
         self._socket.settimeout(ANSWERED_WITHIN)
         self._socket.connect(str(self.path))
         self._unpacker = Unpacker()
@@ -70,5 +72,6 @@ class Renewal:
     def close(self) -> None:
         """Ends the connection."""
         if self._socket is not None:
+            forked.closed(self._socket.fileno())
             self._socket.close()
             self._socket = None

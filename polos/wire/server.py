@@ -6,19 +6,23 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from polos.core.ops import CommitAnswer, Lease
-from polos.errors import LeaseLost, PolosError, UsageError
+from polos.errors import EngineError, LeaseLost, PolosError, UsageError
 from polos.ports import Claim, Store
+from polos.wire import forked
 from polos.wire.calls import COMMIT_BYTES, COMMITS, METHODS, Method, Role, size_of
 from polos.wire.codec import write_error
 from polos.wire.frames import VERSION, Channel
 
 log = logging.getLogger(__name__)
 LONGEST_WATCH = 30.0
+REMEMBERED = 20_000
+"""Parked executions of a connection of which the owner knows what the worker has; of others the whole journal is sent."""
 
 
 class LeaseBook(Protocol):
@@ -47,6 +51,7 @@ class WireServer:
         self.path = path
         self._server: asyncio.Server | None = None
         self._peers: set[_Peer] = set()
+        self._descriptor = -1
 
     async def start(self) -> None:
         """Listens. The caller holds the database's lock, so that a socket left here is a dead process's.
@@ -65,6 +70,8 @@ class WireServer:
         except BaseException:
             listening.close()
             raise
+        self._descriptor = listening.fileno()
+        forked.opened(self._descriptor)
 
     def gave_up(self, worker_id: str) -> None:
         """Claims nothing more for a worker whose lease has ended."""
@@ -83,6 +90,7 @@ class WireServer:
     async def close(self) -> None:
         """Listens no more and ends every connection; what was answered has been sent."""
         if self._server is not None:
+            forked.closed(self._descriptor)
             self._server.close()
             self.path.unlink(missing_ok=True)
         for peer in list(self._peers):
@@ -96,7 +104,7 @@ class _Peer:
     def __init__(self, server: WireServer) -> None:
         self._server = server
         self._store = server.store
-        self.channel = Channel(self._message, self._lost)
+        self.channel = Channel(self._message, self._lost, self._unsent)
         self.worker_id: str | None = None
         self._role: Role | None = None
         self._tasks: dict[int, asyncio.Task[Any]] = {}
@@ -126,9 +134,15 @@ class _Peer:
             error = UsageError(f"a connection of the role {self._role} cannot ask for {name!r}")
             self.channel.send([number, 1, write_error(error)])
             return
-        given = method.read(args)
+        try:
+            given = method.read(args)
+        except Exception as error:  # whatever was sent: said to whoever sent it
+            self.channel.send([number, 1, write_error(UsageError(f"{name!r} was called wrongly: {error!r}"))])
+            return
         if name == "commit":
             self._commit(number, method, *given)
+        elif name == "changed":
+            self._watch(number, method, *given)
         else:
             calling = getattr(self, f"_{name}")(*given)
             self._answer_later(number, method, calling, is_claim=name == "claim")
@@ -163,6 +177,10 @@ class _Peer:
         result = task.result()
         self.channel.send([number, 0, result if method.write_result is None else method.write_result(result)])
 
+    def _unsent(self, message: list[Any], error: Exception) -> None:
+        answer = EngineError(f"the answer cannot be sent: {error}")
+        self.channel.send([message[0], 1, write_error(answer)])
+
     # ── commits ──────────────────────────────────────────────────────────────────────────────────────
 
     def _commit(self, number: int, method: Method, lease: Lease, commit_number: int, ops: Any, since: int) -> None:
@@ -188,6 +206,8 @@ class _Peer:
             answer = committing.result()
             if answer.parked:
                 self._parked[execution] = max([since, *(entry.seq for entry in answer.outcomes)])
+                if len(self._parked) > REMEMBERED:
+                    del self._parked[next(iter(self._parked))]
         self._answered(number, method, committing)
 
     # ── the methods ──────────────────────────────────────────────────────────────────────────────────
@@ -207,8 +227,10 @@ class _Peer:
     def _find(self, *args: Any) -> Coroutine[Any, Any, Any]:
         return self._store.find(*args)
 
-    def _changed(self, execution_id: str, seconds: float) -> Coroutine[Any, Any, None]:
-        return _bounded(self._store.changed(execution_id), min(seconds, LONGEST_WATCH))  # watched from now on
+    def _watch(self, number: int, method: Method, execution_id: str, seconds: float) -> None:
+        changed = asyncio.ensure_future(self._store.changed(execution_id))  # watched from now on
+        self._answer_later(number, method, _bounded(changed, min(seconds, LONGEST_WATCH)), is_claim=False)
+        self._tasks[number].add_done_callback(lambda _: changed.cancel())  # also where it never began
 
     def _requeue_blocked(self) -> Coroutine[Any, Any, int]:
         return self._store.requeue_blocked()
@@ -216,6 +238,8 @@ class _Peer:
     async def _hello(self, worker: Any, holding: Any) -> None:
         if self.channel.lost:
             return
+        if self.worker_id not in (None, worker.id):
+            raise UsageError(f"this connection is {self.worker_id}'s and cannot be {worker.id}'s, too")
         # First the lease: whatever was about to bury this worker does not any more.
         self._server.leases.attached(worker.id, again=self.worker_id is not None)
         if self.worker_id is None:
@@ -226,8 +250,9 @@ class _Peer:
     async def _claim(self, request: Any, wait: float) -> list[Claim]:
         if self.worker_id is None or not self._server.leases.is_alive(self.worker_id):
             raise LeaseLost("this worker was given up: it said nothing for longer than its lease")
-        request.held.update(self._parked)
-        claims = await self._store.claim(request, wait)
+        if request.worker_id != self.worker_id:
+            raise UsageError(f"this connection is {self.worker_id}'s and cannot claim for {request.worker_id}")
+        claims = await self._store.claim(replace(request, held=self._parked), wait)  # as it is when something is there
         for claim in claims:
             self._parked.pop(claim.execution.number, None)
         return claims
@@ -248,6 +273,7 @@ class _Peer:
         return list(dict.fromkeys(news))
 
     async def _goodbye(self, worker_id: str) -> None:
+        self.stop_claiming()
         await self._store.goodbye(worker_id)
         self._server.leases.left(worker_id)
         self.worker_id = None

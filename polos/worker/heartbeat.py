@@ -44,15 +44,17 @@ class Heartbeat:
         self._waits_for_turn = False
         self._reported = False
         self._valid_until = float("inf")
+        self._began = 0.0
         self._thread = threading.Thread(target=self._beat, name="polos-heartbeat", daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
 
-    def begin_lease(self) -> None:
-        """Counts the lease from now: the worker has said hello."""
-        self._valid_until = self._clock.monotonic() + self._lease_seconds()
+    def begin_lease(self, asked_at: float) -> None:
+        """Counts the lease from the instant (monotonic) at which the worker said hello."""
+        self._began = asked_at
+        self._valid_until = asked_at + self._lease_seconds()
 
     def end_lease(self) -> None:
         """Needs none any more: the owner is here."""
@@ -90,6 +92,8 @@ class Heartbeat:
             kept = self._renew()
         except EngineError:
             return  # told by the connection's end, or by the end of the lease
+        if now < self._began:
+            return  # of the lease before
         if kept is None:
             self._valid_until = float("inf")
         elif kept:
@@ -133,7 +137,7 @@ def _user_lines(frame: FrameType | None) -> list[str]:
     while frame is not None and len(found) < 3:
         name = frame.f_code.co_filename
         module = str(frame.f_globals.get("__name__", ""))
-        is_library = name.startswith(("<", library)) or "site-packages" in name
+        is_library = name.startswith(("<", library)) or "site-packages" in name or "/polos_cli/" in name
         if not is_library and not module.startswith(("polos.", "polos_cli.")):
             found.append(f"{name}:{frame.f_lineno} in {frame.f_code.co_name}")
         frame = frame.f_back

@@ -15,7 +15,7 @@ from polos.clock import Clock, Ids, Rng
 from polos.core.failure import record
 from polos.core.model import Outcome, WorkerInfo
 from polos.core.ops import Block, CommitAnswer, Finish, Release
-from polos.errors import CorruptRecord, EngineError, InvalidInput, LeaseLost, StoredValueMismatch
+from polos.errors import CorruptRecord, EngineError, InvalidInput, LeaseLost, OwnerLost, StoredValueMismatch
 from polos.ports import Claim, ClaimRequest, WorkerStore
 from polos.worker import divergence
 from polos.worker.frames import is_ours
@@ -25,6 +25,7 @@ from polos.worker.session import REPLAY_STALL, Session
 
 log = logging.getLogger(__name__)
 CLAIM_WAIT = 30.0
+RELEASED_WITHIN = 5.0
 LEASE_SECONDS = 30.0
 """How long a lease goes on without a renewal, where the owner does not say (S8.2)."""
 
@@ -106,8 +107,9 @@ class LocalWorker:
 
     async def introduce(self) -> None:
         """Says hello with the manifest; again when it has grown."""
+        asked_at = self.clock.monotonic()
         await self.store.hello(*self.introduction())
-        self._begin_lease()
+        self._begin_lease(asked_at)
 
     def introduction(self) -> tuple[WorkerInfo, Mapping[int, int]]:
         """Returns who this is, and the epoch of each execution that it holds, by number."""
@@ -117,17 +119,17 @@ class LocalWorker:
             workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self._started_at,
         ), holding  # fmt: skip
 
-    def attached(self, holding: Mapping[int, int]) -> None:
+    def attached(self, holding: Mapping[int, int], asked_at: float) -> None:
         """Goes on with another owner, which has been told who this is; news of these may have been missed."""
-        self._begin_lease()
+        self._begin_lease(asked_at)
         for number in holding:
             self._outcome_came(number)
 
-    def _begin_lease(self) -> None:
+    def _begin_lease(self, asked_at: float) -> None:
         if self.store.lease_seconds is None:
             self._heartbeat.end_lease()
         else:
-            self._heartbeat.begin_lease()
+            self._heartbeat.begin_lease(asked_at)
 
     # ── leases (S8.2) ────────────────────────────────────────────────────────────────────────────────
 
@@ -180,12 +182,15 @@ class LocalWorker:
     def _enter(self, claim: Claim) -> None:
         number = claim.execution.number
         hot = self._hot.pop(number, None)
+        if hot is not None and claim.lease.epoch != hot.outbox.lease.epoch + 1:
+            hot.drop()  # somebody else had it meanwhile: what this pass knows is no longer where it stands
+            hot = None
         if hot is not None:
             self._running[number] = hot
             hot.reclaim(claim)
             return
         if claim.is_held:
-            # It was dropped from memory while the claim was under way, which brings only the newest outcomes.
+            # It has been dropped from memory, and the claim brings only the newest outcomes.
             self.store.commit(claim.lease, 1, [Release()], claim.execution.seq).add_done_callback(_retrieved)
             return
         stale = self._running.pop(number, None)
@@ -282,7 +287,7 @@ class LocalWorker:
         for session in list(self._running.values()):
             session.release()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(RELEASED_WITHIN if grace else RELEASED_WITHIN / 10):
                 while self._running:
                     await asyncio.sleep(0.002)
         except TimeoutError:
@@ -295,6 +300,8 @@ class LocalWorker:
         self._heartbeat.stop()
         try:
             await self.store.goodbye(self.id)
+        except OwnerLost:
+            pass  # it has gone first
         except EngineError as error:
             log.warning("no goodbye: %s", error)
 

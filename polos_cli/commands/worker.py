@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +54,9 @@ async def _work(settings: Settings, concurrency: int) -> int:
     stop, at_once = asyncio.Event(), asyncio.Event()
 
     def asked_to_stop() -> None:
+        if at_once.is_set():
+            stderr.say("stopped on the spot; what ran goes on elsewhere, or at the next start", "yellow")
+            os._exit(errors.INTERRUPTED)
         (at_once if stop.is_set() else stop).set()
 
     loop = asyncio.get_running_loop()
@@ -62,10 +66,16 @@ async def _work(settings: Settings, concurrency: int) -> int:
         settings.database, durability=settings.durability, max_concurrent_workflows=concurrency, run_on="caller",
         complete=True, on_warning=stderr.warn,
     )  # fmt: skip
-    await polos.__aenter__()
+    entering = asyncio.create_task(polos.__aenter__())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({entering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not entering.done():
+        entering.cancel()
+        await asyncio.wait({entering})
+        return errors.INTERRUPTED
+    entering.result()
     _say_ready(polos, settings)
     serving = asyncio.create_task(polos.serve())
-    stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     try:

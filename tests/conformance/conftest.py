@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from polos.clock import Clock
+from polos.errors import EngineError
 from polos.ports import Store
 from tests.conformance import looping
 from tests.conformance.acts import SetClock
@@ -25,6 +26,10 @@ class Place(Protocol):
     overwrite_refused: type[Exception]
 
     async def open(self, clock: Clock) -> Store: ...
+    async def until_submitted(self, *names: str) -> None:
+        """Returns once calls that have just been made have reached the store; they are not answered yet."""
+        ...
+
     def damage(self, table: str, column: str, **where: Any) -> None:
         """Changes one character of a stored value, behind the store's back."""
         ...
@@ -45,6 +50,9 @@ class SqlitePlace:
         await store.open()
         return store
 
+    async def until_submitted(self, *names: str) -> None:
+        await asyncio.sleep(0)
+
     def damage(self, table: str, column: str, **where: Any) -> None:
         condition = " AND ".join(f"{name} = :{name}" for name in where) or "1"
         connection = sqlite3.connect(self.path, isolation_level=None)
@@ -57,7 +65,22 @@ class SqlitePlace:
             connection.close()
 
 
-PLACES = {"sqlite": SqlitePlace}
+class WirePlace(SqlitePlace):
+    """The same file, owned elsewhere: everything goes through the owner's socket."""
+
+    overwrite_refused = EngineError  # what is no error of ours arrives as this, with its name in the message
+
+    async def open(self, clock: Clock) -> Store:
+        from tests.conformance.over_the_wire import WireStore
+
+        self._opened = store = await WireStore.open(self.path, clock)
+        return store
+
+    async def until_submitted(self, *names: str) -> None:
+        await self._opened.owner.store.until_submitted(*names)
+
+
+PLACES = {"sqlite": SqlitePlace, "wire": WirePlace}
 
 
 @pytest.fixture(params=PLACES)

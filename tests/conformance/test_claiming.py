@@ -24,6 +24,7 @@ from tests.conformance.acts import (
     wait_event,
     wait_timer,
 )
+from tests.conformance.conftest import Place
 
 
 async def test_claims_come_oldest_first_and_never_more_than_the_limit(store: Store) -> None:
@@ -96,10 +97,10 @@ async def test_a_claim_with_nothing_to_do_answers_empty_after_its_wait(store: St
     assert await store.claim(request(), 0.01) == []
 
 
-async def test_a_claim_whose_caller_went_away_is_given_back_at_no_ones_fault(store: Store) -> None:
+async def test_a_claim_whose_caller_went_away_is_given_back_at_no_ones_fault(store: Store, place: Place) -> None:
     started = await start(store)
     claiming = asyncio.create_task(store.claim(request(), 0))
-    await asyncio.sleep(0)  # the claim is submitted, and not yet answered
+    await place.until_submitted("claim")
     claiming.cancel()
     with pytest.raises(asyncio.CancelledError):
         await claiming

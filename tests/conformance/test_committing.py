@@ -288,11 +288,11 @@ async def test_one_failing_transaction_of_a_group_leaves_the_others(store: Store
     assert await keys(store, three) == [("a", 1)]
 
 
-async def test_a_caller_that_goes_away_does_not_undo_its_transaction(store: Store) -> None:
+async def test_a_caller_that_goes_away_does_not_undo_its_transaction(store: Store, place: Place) -> None:
     hand = await begun(store)
     writing = asyncio.ensure_future(store.commit(hand.lease, 1, [record("a")], 0))
     publishing = asyncio.create_task(store.publish([event("t")]))
-    await asyncio.sleep(0)
+    await place.until_submitted("commit", "publish")
     writing.cancel()
     publishing.cancel()
     await asyncio.gather(writing, publishing, return_exceptions=True)

@@ -29,7 +29,7 @@ from polos.core.ops import (
     StartChildren,
     StepStarted,
 )
-from polos.core.status import Change, Status, after
+from polos.core.status import TERMINAL, Change, Status, after
 from polos.errors import LeaseLost, UsageError
 from polos.store.sql import answers, executions
 from polos.store.sql.awaiting import begin_wait, close_wait
@@ -109,10 +109,13 @@ class Commit:
     def _repeated_or_lost(self) -> Tx[CommitAnswer]:
         rows = yield "lease_state", {"execution": self.execution}
         if rows:
-            status, epoch, commit_number, _ = rows[0]
+            status, epoch, commit_number, _, worker_id = rows[0]
             if epoch == self.lease.epoch and commit_number >= self.number:
-                entries = yield from executions.entries_after(self.execution, self.since)
-                return CommitAnswer(outcomes=tuple(entries), parked=status == Status.WAITING)
+                if status == Status.WAITING or (status == Status.QUEUED and worker_id == self.lease.worker_id):
+                    return CommitAnswer(outcomes=(), parked=True)  # woken meanwhile, or not: a claim brings the rest
+                if status == Status.RUNNING or Status(status) in TERMINAL or status == Status.BLOCKED:
+                    entries = yield from executions.entries_after(self.execution, self.since)
+                    return CommitAnswer(outcomes=tuple(entries))
         raise LeaseLost(
             f"execution {self.execution} is no longer held under epoch {self.lease.epoch}: another claim has it, "
             f"or it is over. Nothing was written"

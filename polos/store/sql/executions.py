@@ -306,14 +306,7 @@ def hello(worker: WorkerInfo, holding: Mapping[int, int], now: int) -> Tx[None]:
         "claims": worker.claims, "workflow_ids": orjson.dumps(worker.workflow_ids).decode(),
         "started_at": worker.started_at,
     }  # fmt: skip
-    held = yield "held_by", {"worker_id": worker.id}
-    unknown = [number for number, epoch in held if holding.get(number) != epoch]
-    if unknown:
-        yield "give_back", {
-            "queued": after(Status.RUNNING, Change.RELEASE), "now": now, "worker_id": worker.id,
-            "numbers": orjson.dumps(unknown).decode(),
-        }  # fmt: skip
-    yield Queued()  # who may claim what depends on who is there
+    yield from _give_back(worker.id, holding, now)
 
 
 def requeue_blocked(now: int) -> Tx[int]:
@@ -325,5 +318,17 @@ def requeue_blocked(now: int) -> Tx[int]:
 
 
 def goodbye(worker_id: str, now: int) -> Tx[None]:
-    """Notes that a worker has gone."""
+    """Notes that a worker has gone; what it still holds, by a claim whose answer it did not wait for, is queued again."""
     yield "goodbye", {"id": worker_id, "now": now}
+    yield from _give_back(worker_id, {}, now)
+
+
+def _give_back(worker_id: str, holding: Mapping[int, int], now: int) -> Tx[None]:
+    held = yield "held_by", {"worker_id": worker_id}
+    unknown = [number for number, epoch in held if holding.get(number) != epoch]
+    if unknown:
+        yield "give_back", {
+            "queued": after(Status.RUNNING, Change.RELEASE), "now": now, "worker_id": worker_id,
+            "numbers": orjson.dumps(unknown).decode(),
+        }  # fmt: skip
+    yield Queued()  # who may claim what depends on who is there

@@ -48,8 +48,8 @@ def open_writer(path: Path, clock: Clock) -> sqlite3.Connection:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
-    connection.execute(_META)
-    applied = dict(connection.execute("SELECT number, checksum FROM migration").fetchall())
+    is_new = not connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+    applied = {} if is_new else dict(connection.execute("SELECT number, checksum FROM migration").fetchall())
     todo = missing("sqlite", applied, str(path))
     if not todo:
         return
@@ -60,7 +60,9 @@ def _migrate(connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
             connection.backup(copy)
         copy.close()
     for migration in todo:
-        script = f"BEGIN IMMEDIATE;\n{migration.text}\n;"
+        # With the table of migrations in the first one's transaction: a reader sees all of a database or nothing.
+        script = f"BEGIN IMMEDIATE;\n{_META if is_new else ''};\n{migration.text}\n;"
+        is_new = False
         connection.executescript(script)
         connection.execute(
             "INSERT INTO migration (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)",

@@ -32,7 +32,7 @@ class SqliteReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: aiosqlite.Connection | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Future[aiosqlite.Connection | None] | None = None
         self._closed = False
         self._forgotten: Any = None
 
@@ -42,6 +42,8 @@ class SqliteReader:
         if self._connection is None and not self._path.exists():
             return []  # nothing was ever started here
         connection = self._connection or await self._open()
+        if connection is None:
+            return []  # or is just being made
         for pause in (0.01, 0.05, 0.2, 0.5, 1.0, _BUSY_FOR):
             try:
                 # One job on its thread: a half-read statement would hold every other query at its old snapshot.
@@ -52,25 +54,32 @@ class SqliteReader:
             await asyncio.sleep(pause)
         raise StoreUnavailable(f"{self._path} stayed locked", hint="is another program working on the file?")
 
-    async def _open(self) -> aiosqlite.Connection:
+    async def _open(self) -> aiosqlite.Connection | None:
+        # In a task of its own: a call that is given up while it opens must not leave half a connection behind.
+        if self._opening is None or (self._opening.done() and self._connection is None):
+            self._opening = asyncio.ensure_future(self._open_now())
+        return await asyncio.shield(self._opening)
+
+    async def _open_now(self) -> aiosqlite.Connection | None:
         import aiosqlite
 
-        async with self._opening:
-            if self._connection is not None:
-                return self._connection
+        if self._connection is None:
             connection = aiosqlite.connect(f"file:{_quoted(self._path)}?{self._mode()}", uri=True, isolation_level=None,
                                            check_same_thread=False)  # fmt: skip
             connection._thread.daemon = True  # an open connection must not hang the exit
             try:
                 await connection
                 await connection.execute("PRAGMA query_only = ON")
-                known = await (await connection.execute("SELECT COUNT(*) FROM migration")).fetchone()
+                (tables,) = await connection.execute_fetchall("SELECT COUNT(*) FROM sqlite_master")
+                if not tables[0]:
+                    await connection.close()
+                    return None
+                await connection.execute_fetchall("SELECT COUNT(*) FROM migration")
             except sqlite3.Error as error:
                 await connection.close()
                 raise StoreUnavailable(
                     f"{self._path} cannot be read: {error}", hint="is it a polos database?"
                 ) from error
-            assert known is not None
             if self._closed:
                 await connection.close()
                 raise closed()
@@ -78,7 +87,7 @@ class SqliteReader:
             # A reader that nobody closes, because its loop is closed or its client gone, leaves no thread behind.
             self._forgotten = weakref.finalize(self, _abandon, connection)
             self._forgotten.atexit = False
-            return connection
+        return self._connection
 
     def _mode(self) -> str:
         wal = self._path.with_name(self._path.name + "-wal")
@@ -149,6 +158,8 @@ class SqliteReader:
 
     async def close(self) -> None:
         self._closed = True
+        if self._opening is not None and not self._opening.done():
+            await asyncio.wait({self._opening})
         if self._connection is not None:
             connection, self._connection = self._connection, None
             self._forgotten.detach()

@@ -64,8 +64,7 @@ class SqliteStore(SqliteReader):
         try:
             self._writer = open_writer(self._path, self._clock)
             wal = self._path.with_name(self._path.name + "-wal")
-            if not self._for_one_call and not wal.exists():
-                self._writer.execute("PRAGMA user_version = 1")  # the log must be there before the helper opens it
+            self._sync_what_was_left(wal)
             self._committer = Committer(
                 self._writer,
                 wal,
@@ -76,6 +75,18 @@ class SqliteStore(SqliteReader):
         except BaseException:
             self._ownership.release()
             raise
+
+    def _sync_what_was_left(self, wal: Path) -> None:
+        """Makes durable what an owner that died may have committed and not synced, before anything is answered (S9.5).
+
+        A commit in `synchronous=FULL` syncs the whole log; it also makes the log, which the helper opens.
+        """
+        assert self._writer is not None
+        is_new = not wal.exists() or not wal.stat().st_size
+        if (is_new and self._for_one_call) or (not is_new and self._durability == "relaxed"):
+            return
+        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        self._writer.execute(f"PRAGMA user_version = {(version + 1) % (1 << 30)}")
 
     async def close(self) -> None:
         await super().close()
@@ -138,10 +149,15 @@ class SqliteStore(SqliteReader):
             _refuse(future)
             return future
         self._changed[execution_id].add(future)
-        future.add_done_callback(
-            lambda done: self._changed[execution_id].discard(done) if execution_id in self._changed else None
-        )
+        future.add_done_callback(lambda done: self._forget_watch(execution_id, done))
         return future
+
+    def _forget_watch(self, execution_id: str, done: asyncio.Future[None]) -> None:
+        watching = self._changed.get(execution_id)
+        if watching is not None:
+            watching.discard(done)
+            if not watching:
+                del self._changed[execution_id]
 
     async def get(self, execution_id: str) -> Execution | None:
         found = await super().get(execution_id)
@@ -218,7 +234,12 @@ class SqliteStore(SqliteReader):
 
     def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:
         self._on_outcome[worker_id] = callback
-        return lambda: self._on_outcome.pop(worker_id, None) and None
+
+        def forget() -> None:
+            if self._on_outcome.get(worker_id) is callback:  # else it has come back on another connection
+                del self._on_outcome[worker_id]
+
+        return forget
 
     async def goodbye(self, worker_id: str) -> None:
         await self._submit(lambda: executions.goodbye(worker_id, self._clock.now()), "goodbye")

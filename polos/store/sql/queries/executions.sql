@@ -57,7 +57,7 @@ WHERE number = :execution AND epoch = :epoch AND status = 'running' AND commit_n
 RETURNING seq, topic, event_position, id, root, parent, parent_key, parent_index
 
 -- name: lease_state
-SELECT status, epoch, commit_number, seq FROM execution WHERE number = :execution
+SELECT status, epoch, commit_number, seq, worker_id FROM execution WHERE number = :execution
 
 -- name: set_status
 UPDATE execution SET status = :status, worker_id = :worker_id, available_at = :available_at WHERE number = :execution

@@ -1,0 +1,114 @@
+"""When a cron expression is due, in any time zone (S7.1). Parses nothing: takes the fields as sets.
+
+Wall times are mapped to instants by the rule of Debian's cron: a job whose minute or hour field starts with ``*``
+follows elapsed time; any other is due at a wall time, which in a gap of the clock (spring) means the first instant
+after it, and in a fold (autumn) the first of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+
+_MINUTE = timedelta(minutes=1)
+_DAYS_AHEAD = 366 * 9
+"""Days within which anything possible is due: the longest distance is that of two leap days around 2100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronFields:
+    """The five fields. A day matches by both day fields, or by either where both are restricted.
+
+    Attributes:
+        weekdays: 0 is Sunday.
+        is_either: both day fields restrict (neither starts with ``*``): one of them is enough.
+        is_elapsed: the minute or the hour field starts with ``*``: follows elapsed time.
+    """
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    is_either: bool
+    is_elapsed: bool
+
+    def is_on(self, day: date) -> bool:
+        """Tells whether the expression is due on that day at all."""
+        if day.month not in self.months:
+            return False
+        by_day, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        return by_day or by_weekday if self.is_either else by_day and by_weekday
+
+
+def is_possible(fields: CronFields) -> bool:
+    """Tells whether the expression is ever due: there is no 30th of February."""
+    start = date(2000, 1, 1)
+    return any(fields.is_on(start + timedelta(days=n)) for n in range(_DAYS_AHEAD))
+
+
+def due_after(fields: CronFields, zone: tzinfo, instant: datetime) -> datetime:
+    """Returns the first instant later than `instant` (aware) at which the expression is due, in UTC.
+
+    Raises:
+        ValueError: it is never due.
+    """
+    instant = instant.astimezone(UTC)
+    today = instant.astimezone(zone).date()
+    for ahead in range(-1, _DAYS_AHEAD):  # from the day before, whose time may be due after a gap over midnight
+        day = today + timedelta(days=ahead)
+        if not fields.is_on(day):
+            continue
+        for due in _elapsed(fields, zone, day) if fields.is_elapsed else _fixed(fields, zone, day):
+            if due > instant:
+                return due
+    raise ValueError("the expression is never due")
+
+
+def _fixed(fields: CronFields, zone: tzinfo, day: date) -> Iterator[datetime]:
+    for hour in sorted(fields.hours):
+        for minute in sorted(fields.minutes):
+            yield instant_of(datetime(day.year, day.month, day.day, hour, minute), zone)  # noqa: DTZ001 (a wall time)
+
+
+def _elapsed(fields: CronFields, zone: tzinfo, day: date) -> Iterator[datetime]:
+    """Yields the real minutes of a local day whose wall time matches."""
+    start = instant_of(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 (a wall time)
+    # Offsets are whole minutes in our days; where one is not, the minute that the wall clock shows counts.
+    at = start
+    while at < start + timedelta(hours=50):
+        local = at.astimezone(zone)
+        if local.date() > day:
+            return
+        if local.date() == day and local.hour in fields.hours and local.minute in fields.minutes:
+            yield at
+        at += _step(local, fields, day)
+
+
+def _step(local: datetime, fields: CronFields, day: date) -> timedelta:
+    """Returns how far to go on: a minute, or to the end of an hour that does not match."""
+    if local.date() == day and local.hour not in fields.hours and local.minute < 30:
+        return timedelta(minutes=30 - local.minute)  # no change of a zone comes between whole half hours
+    return _MINUTE
+
+
+def instant_of(wall: datetime, zone: tzinfo) -> datetime:
+    """Returns the instant of a naive wall time, in UTC: in a gap the first one after it, in a fold the first of two."""
+    local = wall.replace(tzinfo=zone)
+    instant = local.astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == wall:
+        return instant
+    # In a gap: with fold=0 the offset before it was taken. The change lies within the width of the gap before here.
+    low, high = wall.replace(tzinfo=zone, fold=1).astimezone(UTC), instant
+    after = instant.astimezone(zone).utcoffset()
+    while high - low > timedelta(seconds=1):
+        middle = low + (high - low) // 2
+        middle = middle.replace(microsecond=0)
+        if middle <= low:
+            break
+        if middle.astimezone(zone).utcoffset() == after:
+            high = middle
+        else:
+            low = middle
+    return high
