@@ -206,6 +206,10 @@ class EngineStore(Protocol):
         """Calls `callback` with instants at which something will be due; returns the way to stop."""
         ...
 
+    def on_broken(self, callback: Callable[[BaseException], None]) -> None:
+        """Calls `callback` with what has made the store unwritable for good."""
+        ...
+
     def wake_watchers(self) -> None:
         """Lets everybody who watches an execution look again: the engine goes on in another process."""
         ...

@@ -76,6 +76,7 @@ class Owner:
         except BaseException:
             await self.close()
             raise
+        self._store.on_broken(self._on_fault)
         self._serve("timekeeper", Timekeeper(self._store, self._clock).keep())
         self._serve("leases", leases.keep())
         if alive - own:

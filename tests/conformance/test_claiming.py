@@ -166,3 +166,17 @@ async def test_a_worker_is_listed_with_its_manifest(store: Store) -> None:
     await store.hello(info, {})
     assert await store.workers() == [info]
     await store.goodbye("wrk_1")
+
+
+async def test_a_worker_that_says_goodbye_leaves_nothing_held(store: Store) -> None:
+    """A claim whose answer it did not wait for is free again, at no one's fault, and others hear of it at once."""
+    from polos.core.model import WorkerInfo
+
+    await store.hello(WorkerInfo(id="wrk_1", pid=7, project="", complete=False, workflow_ids=("wf",)), {})
+    await start(store)
+    assert len(await claim(store, "wrk_1")) == 1
+    assert await claim(store, "wrk_2") == []
+    waiting = asyncio.ensure_future(store.claim(request("wrk_2"), 5))
+    await store.goodbye("wrk_1")
+    (found,) = await waiting
+    assert (found.execution.deaths, found.lease.epoch) == (0, 2)

@@ -319,3 +319,36 @@ async def test_the_holder_is_told_of_an_outcome_from_elsewhere(store: Store) -> 
     await hand.commit(wait_event("f", "t"))
     await store.publish([event("t")])
     assert told == [hand.execution.number]
+
+
+async def test_a_repeated_park_is_answered_as_at_first_though_it_was_woken_since(store: Store) -> None:
+    """Its worker must not go on in place, beside whoever claims it (S8.1)."""
+    hand = await begun(store)
+    ops = [wait_event("e", "t"), park("e")]
+    first = await store.commit(hand.lease, 1, ops, 0)
+    await store.publish([event("t")])
+    assert await store.commit(hand.lease, 1, ops, 0) == first
+    assert first.parked and first.outcomes == ()
+    await hand.reclaimed()
+    with pytest.raises(LeaseLost):
+        await store.commit(hand.lease, 1, ops, 0)
+
+
+async def test_a_start_that_is_made_again_is_the_same_start(store: Store) -> None:
+    from tests.conformance.acts import new
+
+    one = new()
+    first = await store.start([one])
+    assert [(s.id, s.number) for s in await store.start([one])] == [(s.id, s.number) for s in first]
+    assert sum((await store.counts()).values()) == 1
+
+
+async def test_an_answer_that_is_given_again_is_the_same_answer(store: Store) -> None:
+    from polos.core.codec import encode
+    from polos.errors import AlreadyResumed
+
+    hand = await begun(store)
+    await store.resume(hand.execution.id, "ask", encode(1), "ans_1")
+    await store.resume(hand.execution.id, "ask", encode(1), "ans_1")
+    with pytest.raises(AlreadyResumed):
+        await store.resume(hand.execution.id, "ask", encode(1), "ans_2")

@@ -169,3 +169,13 @@ async def test_a_first_read_that_is_given_up_at_any_moment_leaves_no_connection_
         await asyncio.gather(reading, return_exceptions=True)
     await store.close()
     gc.collect()  # a connection left open warns, which is an error
+
+
+async def test_a_database_that_is_just_being_made_reads_as_empty(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    path.touch()
+    reader = SqliteReader(path)
+    assert await reader.search(ExecutionFilter()) == []
+    await made(path)
+    assert len(await reader.search(ExecutionFilter())) == 1  # though it has looked before
+    await reader.close()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import signal
 import sys
 import time
+import warnings
 from typing import Any
 
 from polos import Polos, PolosClient
@@ -21,10 +23,27 @@ def stop_asked() -> asyncio.Event:
     return stop
 
 
-async def serve(url: str, works: bool = True, **options: Any) -> None:
+async def fork_beside_guests(polos: Polos) -> None:
+    """Forks a child that goes on until the gate is opened, once somebody has attached."""
+    while len(await polos.workers()) < 2:
+        await asyncio.sleep(0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # there are threads
+        child = os.fork()
+    if child == 0:
+        ends = time.monotonic() + 60
+        while not is_open("child") and time.monotonic() < ends:
+            time.sleep(0.02)
+        os._exit(0)
+    print("forked", flush=True)
+
+
+async def serve(url: str, works: bool = True, forks: bool = False, **options: Any) -> None:
     """Works, or owns only, until it is asked to stop."""
     stop = stop_asked()
     async with Polos(url, workflows=ALL if works else [], echo=False, **options) as polos:
+        if forks:
+            await fork_beside_guests(polos)
         serving, stopping = asyncio.create_task(polos.serve()), asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():

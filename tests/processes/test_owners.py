@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
 from polos import PolosClient
 from tests.processes.checks import wrong
 from tests.processes.place import Place, Process
@@ -56,3 +62,41 @@ def test_an_owner_ends_while_its_guests_work(place: Place) -> None:
     for guest in guests:
         guest.stop()
     assert wrong(place, {"held": 4}) == []
+
+
+def test_two_that_want_the_database_do_not_take_it_from_each_other_for_ever(place: Place) -> None:
+    first = place.act("serve", takes_ownership=True)
+    place.working(first)
+    second = place.act("serve", takes_ownership=True)
+    place.until(lambda: place.owner_pid() == second.pid, "the second owns the database", first, second)
+    place.working(first)  # as its guest, which it has become once and for all
+    assert place.owner_pid() == second.pid
+    for process in (first, second):
+        process.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the helper by /proc, which this system has not")
+def test_an_owner_that_can_write_no_more_lets_the_database_go(place: Place) -> None:
+    """Its sync helper dies: its guests go on with another owner (S9.5)."""
+    owner = place.owner()
+    guest = place.worker()
+    execution = place.client(lambda client: start(client, "gate"))
+    place.until(lambda: place.ran("held", execution), "its body runs", owner, guest)
+    children = [pid for task in Path(f"/proc/{owner.pid}/task").iterdir() for pid in (task / "children").read_text().split()]
+    (helper,) = [int(pid) for pid in children if b"fdatasync" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(helper, signal.SIGKILL)
+    place.until(lambda: place.owner_pid() == guest.pid, "the guest owns the database", guest)
+    place.open_gate("gate")
+    assert place.client(lambda client: result(client, execution)) == in_place(guest)
+    guest.stop()
+
+
+def test_a_forked_child_does_not_hide_the_end_of_its_parent(place: Place) -> None:
+    owner = place.act("serve", works=False, forks=True)
+    place.until(lambda: place.owner_pid() == owner.pid, "it owns the database", owner)
+    guest = place.worker()
+    place.until(lambda: "forked" in owner.said, "it has forked", owner)
+    owner.kill()
+    place.until(lambda: place.owner_pid() == guest.pid, "the guest owns the database", guest)
+    place.open_gate("child")
+    guest.stop()

@@ -46,11 +46,13 @@ class Committer:
 
     def __init__(
         self, connection: sqlite3.Connection, wal: Path, durability: Durability, on_hints: Callable[[list[Hint]], None],
+        on_broken: Callable[[BaseException], None],
         with_helper: bool = True,
     ) -> None:  # fmt: skip
         self._connection = connection
         self._durability = durability
         self._on_hints = on_hints
+        self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._outside = contextvars.Context()  # its own: two engines may turn on two threads at once
         self._statements = {name: positional(text) for name, text in statements().items()}
@@ -61,6 +63,7 @@ class Committer:
         self._paused = False
         self._failures = 0
         self.broken: BaseException | None = None
+        self._closing = False
         self.commits = 0
         self._sync: DiskSync | None = None
         self._helped = False
@@ -222,6 +225,7 @@ class Committer:
 
     def _break(self, error: BaseException) -> None:
         """Ends the committer: what it cannot make durable is never answered as done."""
+        is_fault = self.broken is None and not self._closing
         self.broken = error
         lost = [*self._syncing, *self._unsynced, *self._queue]
         self._syncing, self._unsynced = [], []
@@ -229,6 +233,8 @@ class Committer:
         for waiting in lost:
             waiting.error, waiting.hints = self._unavailable(error), []
         self._release(lost)
+        if is_fault:
+            self._on_broken(self._unavailable(error))
 
     def _unavailable(self, error: BaseException) -> StoreUnavailable:
         if isinstance(error, StoreUnavailable):
@@ -278,6 +284,7 @@ class Committer:
 
     def close(self) -> None:
         """Refuses what is left, and ends the helper."""
+        self._closing = True
         self._break(StoreUnavailable("the engine was stopped"))
         if self._sync is not None:
             self._sync.close()

@@ -58,7 +58,11 @@ class SqliteReader:
         # In a task of its own: a call that is given up while it opens must not leave half a connection behind.
         if self._opening is None or (self._opening.done() and self._connection is None):
             self._opening = asyncio.ensure_future(self._open_now())
-        return await asyncio.shield(self._opening)
+            self._opening.add_done_callback(_retrieved)
+        connection = await asyncio.shield(self._opening)
+        if self._closed:
+            raise closed()
+        return connection
 
     async def _open_now(self) -> aiosqlite.Connection | None:
         import aiosqlite
@@ -82,7 +86,7 @@ class SqliteReader:
                 ) from error
             if self._closed:
                 await connection.close()
-                raise closed()
+                return None
             self._connection = connection
             # A reader that nobody closes, because its loop is closed or its client gone, leaves no thread behind.
             self._forgotten = weakref.finalize(self, _abandon, connection)
@@ -169,6 +173,11 @@ class SqliteReader:
 def closed() -> StoreUnavailable:
     """Returns the error of whoever still waits on a store that was closed."""
     return StoreUnavailable("the engine was stopped", hint="the execution goes on when an engine runs again")
+
+
+def _retrieved(opening: asyncio.Future[Any]) -> None:
+    if not opening.cancelled():
+        opening.exception()  # whoever looked may have gone
 
 
 def _abandon(connection: aiosqlite.Connection) -> None:

@@ -44,6 +44,7 @@ class SqliteStore(SqliteReader):
         self._writer: sqlite3.Connection | None = None
         self._committer: Committer | None = None
         self._work = asyncio.Event()
+        self._when_broken: Callable[[BaseException], None] | None = None
         self._queued = 0  # how often something was queued
         self._found_less: dict[
             str, object
@@ -70,6 +71,7 @@ class SqliteStore(SqliteReader):
                 wal,
                 self._durability,
                 self._tell,
+                self._broke,
                 with_helper=not self._for_one_call and wal.exists(),
             )
         except BaseException:
@@ -111,6 +113,14 @@ class SqliteStore(SqliteReader):
         """The committer; only while open."""
         assert self._committer is not None, "the store is not open"
         return self._committer
+
+    def on_broken(self, callback: Callable[[BaseException], None]) -> None:
+        """Calls `callback` with what has made the file unwritable for good."""
+        self._when_broken = callback
+
+    def _broke(self, error: BaseException) -> None:
+        if self._when_broken is not None:
+            self._when_broken(error)
 
     def _submit(self, factory: Callable[[], Tx[T]], name: str) -> asyncio.Future[T]:
         return self.committer.submit(factory, name)
