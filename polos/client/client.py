@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ from polos.authoring.payload import BatchWorkflowInput, EventPayload
 from polos.authoring.registry import REGISTRY, unknown
 from polos.authoring.workflow import Workflow, id_of
 from polos.client.connect import Access, FileAccess, local_access
+from polos.client.outcome import result_of
 from polos.client.stream import follow, is_end_of
 from polos.clock import SystemClock, TimeOrderedIds
 from polos.core import codec
@@ -21,14 +21,8 @@ from polos.core.durations import SECOND
 from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published, WorkerInfo
 from polos.core.status import TERMINAL, Status
 from polos.errors import (
-    Diverged,
-    EngineError,
-    ExecutionCancelled,
-    ExecutionFailed,
     NoProject,
-    RecordedError,
     ResultTimeout,
-    StoredValueMismatch,
     UnknownExecution,
     UsageError,
 )
@@ -207,7 +201,7 @@ class Client:
                 if found is None:
                     raise UnknownExecution(f"there is no execution {execution_id}")
                 if found.status in TERMINAL or found.status is Status.BLOCKED:
-                    return self._result_of(found)
+                    return result_of(found, self._known(found.workflow_id))
                 if deadline is not None and _clock.monotonic() >= deadline:
                     raise ResultTimeout(
                         f"execution {found.number} of {found.workflow_id!r} is still {found.status.value} "
@@ -217,24 +211,6 @@ class Client:
                 await waiting
             finally:
                 waiting.cancel()
-
-    def _result_of(self, found: Execution) -> Any:
-        if found.status is Status.BLOCKED:
-            raise blocked_error(found)
-        if found.status is Status.CANCELLED:
-            raise ExecutionCancelled(f"execution {found.number} of {found.workflow_id!r} was cancelled")
-        if found.status is Status.FAILED:
-            failure = found.failure
-            name = failure.type_name if failure else "error"
-            message = failure.message if failure else ""
-            error = ExecutionFailed(
-                f"execution {found.number} of {found.workflow_id!r} failed: {name}: {message}",
-                hint=f"see it: polos show {found.number}", execution_id=found.id, error_type=name,
-            )  # fmt: skip
-            raise error from RecordedError(name, message, failure.traceback_text if failure else "")
-        workflow = self._known(found.workflow_id)
-        stored = found.result or codec.encode(None)
-        return workflow.decode_result(stored) if workflow else codec.decode(stored)
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────────
 
@@ -339,18 +315,6 @@ def _default_url() -> str:
             hint="make one (polos init), set POLOS_URL, or name the database: PolosClient('sqlite:///path/to.db')",
         )
     return settings.database
-
-
-def blocked_error(found: Execution) -> EngineError:
-    """Returns the error that says why an execution is blocked (S8.3)."""
-    reason = json.loads(found.blocked_reason or "{}")
-    kinds: dict[str, type[EngineError]] = {"diverged": Diverged, "stored_value_mismatch": StoredValueMismatch}
-    return kinds.get(reason.get("kind"), EngineError)(
-        f"execution {found.number} of {found.workflow_id!r} is blocked: {reason.get('message', 'no reason was recorded')}",
-        hint=reason.get("hint", ""),
-        execution_id=found.id,
-        **{name: reason[name] for name in ("step", "recorded_site", "site") if name in reason},
-    )
 
 
 async def batch_invoke(client: Client, inputs: Sequence[BatchWorkflowInput]) -> list[ExecutionHandle]:

@@ -11,7 +11,7 @@ import typer
 
 from polos.authoring.registry import REGISTRY, unknown
 from polos.authoring.workflow import Workflow
-from polos.client.client import blocked_error
+from polos.client.outcome import blocked_error
 from polos.core import codec
 from polos.core.model import Execution
 from polos.core.status import TERMINAL, Status

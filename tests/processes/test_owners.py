@@ -82,7 +82,9 @@ def test_an_owner_that_can_write_no_more_lets_the_database_go(place: Place) -> N
     guest = place.worker()
     execution = place.client(lambda client: start(client, "gate"))
     place.until(lambda: place.ran("held", execution), "its body runs", owner, guest)
-    children = [pid for task in Path(f"/proc/{owner.pid}/task").iterdir() for pid in (task / "children").read_text().split()]
+    children = [
+        pid for task in Path(f"/proc/{owner.pid}/task").iterdir() for pid in (task / "children").read_text().split()
+    ]
     (helper,) = [int(pid) for pid in children if b"fdatasync" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(helper, signal.SIGKILL)
     place.until(lambda: place.owner_pid() == guest.pid, "the guest owns the database", guest)
