@@ -36,6 +36,9 @@ class Workflow:
         id: str | None,
         description: str | None,
         run_timeout_seconds: float | None,
+        trigger_on_event: str | None = None,
+        batch_size: int = 1,
+        batch_timeout_seconds: float | None = None,
     ) -> None:
         if not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__name__", repr(fn))
@@ -50,6 +53,9 @@ class Workflow:
                 f"{self.id!r} cannot be a workflow's id",
                 hint="letters, digits, _ . and -, starting with a letter or _, at most 128",
             )
+        from polos.authoring.triggered import trigger_of
+
+        self.trigger = trigger_of(self.id, trigger_on_event, batch_size, batch_timeout_seconds)
         self.description = description or inspect.getdoc(fn)
         self.run_timeout_seconds = run_timeout_seconds
         code = fn.__code__
@@ -114,7 +120,11 @@ class Workflow:
                     hint="leave it out, or give the function a second parameter",
                 )
             return codec.encode(None)
+        from polos.authoring import triggered
+
         annotation = self.annotations()[0]
+        if triggered.takes_event(annotation):
+            return triggered.encode_event(payload, annotation, self.id)
         if payload is None and self._payload.default is not inspect.Parameter.empty:
             payload = self._payload.default
         elif payload is None and annotation is dict:
@@ -124,9 +134,11 @@ class Workflow:
 
     def decode_input(self, stored: Stored) -> Any:
         """Returns the stored payload as the function takes it. Raises `InvalidInput`, `StoredValueMismatch`."""
-        from polos.authoring import typed
+        from polos.authoring import triggered, typed
 
         annotation = self.annotations()[0]
+        if triggered.takes_event(annotation) or (self.trigger is not None and typed.is_plain(annotation)):
+            return triggered.decode_event(stored, annotation)
         if stored.shape is None and annotation is not MISSING:
             from polos.core import codec
 
@@ -210,6 +222,9 @@ def workflow(
     id: str | None = None,
     description: str | None = None,
     run_timeout_seconds: float | None = None,
+    trigger_on_event: str | None = None,
+    batch_size: int = 1,
+    batch_timeout_seconds: float | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Workflow]: ...
 def workflow(
     fn: Callable[..., Awaitable[Any]] | None = None,
@@ -218,8 +233,18 @@ def workflow(
     id: str | None = None,
     description: str | None = None,
     run_timeout_seconds: float | None = None,
+    trigger_on_event: str | None = None,
+    batch_size: int = 1,
+    batch_timeout_seconds: float | None = None,
 ) -> Workflow | Callable[[Callable[..., Awaitable[Any]]], Workflow]:
     """Makes a durable workflow of an ``async def`` function of ``(ctx)`` or ``(ctx, payload)``.
+
+    Args:
+        trigger_on_event: a topic, or ``start.*``: each event published there starts one execution, with an
+            `EventPayload` (S5.3).
+        batch_size: so many events start one execution together, with a `BatchEventPayload`.
+        batch_timeout_seconds: an incomplete batch starts its execution when its oldest event is so old; without a
+            `batch_size`, that alone makes a batch.
 
     Raises:
         UsageError: the function is not ``async def``, has other parameters, or the id is malformed.
@@ -227,7 +252,10 @@ def workflow(
     """
 
     def declare(target: Callable[..., Awaitable[Any]]) -> Workflow:
-        made = Workflow(target, id=id, description=description, run_timeout_seconds=run_timeout_seconds)
+        made = Workflow(
+            target, id=id, description=description, run_timeout_seconds=run_timeout_seconds,
+            trigger_on_event=trigger_on_event, batch_size=batch_size, batch_timeout_seconds=batch_timeout_seconds,
+        )  # fmt: skip
         REGISTRY.add(made)
         return made
 

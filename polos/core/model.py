@@ -244,6 +244,22 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventTrigger:
+    """What starts executions of a workflow from events (S5.3).
+
+    Attributes:
+        topic: a topic, or the start of topics with a ``*`` behind it.
+        batch_size: how many events one execution takes; 1: each event starts its own.
+        batch_timeout: microseconds after which an incomplete batch starts its execution.
+    """
+
+    workflow_id: str
+    topic: str
+    batch_size: int = 1
+    batch_timeout: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
     """Who works on the database, and what it can run.
 
@@ -252,6 +268,7 @@ class WorkerInfo:
         claims: ``all`` that it can run; ``own``: what it started or was told to go on with; ``rest``: that, and
             workflows that no other worker has.
         ended_at: when it left, or was given up.
+        triggers: what its workflows declare; not kept with the worker, and empty where workers are listed.
     """
 
     id: str
@@ -262,3 +279,4 @@ class WorkerInfo:
     started_at: int = 0
     claims: Literal["all", "own", "rest"] = "all"
     ended_at: int | None = None
+    triggers: tuple[EventTrigger, ...] = ()

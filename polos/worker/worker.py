@@ -117,6 +117,7 @@ class LocalWorker:
         return WorkerInfo(
             id=self.id, pid=os.getpid(), project=self._project, complete=self._complete, claims=self.claims(),
             workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self._started_at,
+            triggers=tuple(w.trigger for w in self.registry if w.trigger is not None),
         ), holding  # fmt: skip
 
     def attached(self, holding: Mapping[int, int], asked_at: float) -> None:

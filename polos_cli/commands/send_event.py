@@ -44,7 +44,11 @@ def command(
         numbers = ", ".join(map(str, done.woken))
         later = "" if is_worked_on else f"; go on with one: polos run --attach {done.woken[0]}"
         stderr.say(f"woke {len(done.woken)}: execution {numbers}{later}")
-    elif done.created:
+    if done.started:
+        numbers = ", ".join(map(str, done.started))
+        later = "" if is_worked_on else ", which no worker runs yet: polos worker"
+        stderr.say(f"started {len(done.started)}: execution {numbers}{later}")
+    if done.created and not done.woken and not done.started:
         stderr.warn(
             f"nothing waits for an event on {topic!r} now",
             "it is kept: an execution that is running already will still see it",

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from polos.authoring.workflow import Workflow
+from polos.core.durations import show_duration
+from polos.core.model import EventTrigger
 from polos.errors import NoProject
 from polos.local.project import load_project, workflow_named
 from polos_cli.output import stderr, stdout
@@ -31,7 +33,8 @@ def command(
             stdout.line(_json(workflow))
         stdout.line({"kind": "end", "v": 1, "reason": "complete"})
         return
-    table([Column(head="id", fits=False), "input", "about"], [[w.id, _fields(w), _about(w)] for w in found])
+    rows = [[w.id, _fields(w), _trigger(w.trigger) if w.trigger else "", _about(w)] for w in found]
+    table([Column(head="id", fits=False), "input", "started by", "about"], rows)
     if not found:
         stderr.say(f"no workflows in {', '.join(settings.modules)}", "dim")
 
@@ -43,6 +46,8 @@ def _one(workflow: Workflow, as_json: bool) -> None:
     stdout.data(f"{workflow.id}  ({workflow.site})")
     if workflow.description:
         stdout.data(workflow.description)
+    if workflow.trigger is not None:
+        stdout.data(f"started by {_trigger(workflow.trigger)}")
     stdout.data("input schema:")
     stdout.data(stdout.to_json(workflow.input_schema(), indent=True))
 
@@ -51,7 +56,18 @@ def _json(workflow: Workflow) -> dict[str, object]:
     return {
         "kind": "workflow", "v": 1, "id": workflow.id, "description": workflow.description, "site": workflow.site,
         "input_schema": workflow.input_schema(),
+        "trigger": None if workflow.trigger is None else {
+            "topic": workflow.trigger.topic, "batch_size": workflow.trigger.batch_size,
+            "batch_timeout_ms": None if workflow.trigger.batch_timeout is None else workflow.trigger.batch_timeout // 1000,
+        },
     }  # fmt: skip
+
+
+def _trigger(trigger: EventTrigger) -> str:
+    if trigger.batch_size == 1:
+        return f"events on {trigger.topic}"
+    age = "" if trigger.batch_timeout is None else f", or after {show_duration(trigger.batch_timeout)}"
+    return f"{trigger.batch_size} events on {trigger.topic}{age}"
 
 
 def _about(workflow: Workflow) -> str:

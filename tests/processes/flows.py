@@ -59,14 +59,17 @@ async def leaf(ctx: WorkflowContext) -> str:
 
 @workflow(id="mixed")
 async def mixed(ctx: WorkflowContext, seconds: float) -> str:
-    """Steps, a gather, a timer, a child and an event that all executions wait for."""
+    """Steps, a gather, a timer, a child and an event that all executions wait for; below 0 its last body is held up."""
     await ctx.step.run("first", body, seconds)
     parts = [threaded if part == 0 else body for part in range(PARTS)]
     await asyncio.gather(*[ctx.step.run(f"part-{part}", fn) for part, fn in enumerate(parts)])
     await ctx.step.wait_for("pause", seconds=0.02)
     await ctx.step.invoke_and_wait("child", leaf)
     await ctx.step.wait_for_event("go", topic="go")
-    await ctx.step.run("last", body, seconds)
+    if seconds < 0:
+        await ctx.step.run("last", until_open, "half")
+    else:
+        await ctx.step.run("last", body, seconds)
     return DONE
 
 

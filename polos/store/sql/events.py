@@ -11,6 +11,7 @@ from polos.core.waits import matches, same_value, topic_channel
 from polos.errors import UsageError
 from polos.store.sql.completion import complete
 from polos.store.sql.lifecycle import topic
+from polos.store.sql.triggers import triggered
 from polos.store.sql.tx import Appended, Row, Tx
 
 RESERVED = "workflow/"
@@ -53,16 +54,16 @@ def publish_one(event: NewEvent, now: int, topic_id: int | None = None) -> Tx[Pu
     position, sequence = yield from append(topic_id, event.id, event.type, event.data, now)
     waits = yield "waits_on", {"channel": topic_channel(event.topic)}
     woken: list[int] = []
-    value = event_value(
-        Event(position=position, id=event.id, topic=event.topic, sequence=sequence, type=event.type, data=event.data,
-              created_at=now)
-    )  # fmt: skip
+    stored = Event(position=position, id=event.id, topic=event.topic, sequence=sequence, type=event.type, data=event.data,
+                   created_at=now)  # fmt: skip
+    value = event_value(stored)
     for execution, key, _kind, match, since in waits:
         if execution in woken or position <= since or not matches(match, event.data.text):
             continue
         woken.append(execution)
         yield from complete(execution, key, Outcome.COMPLETED, now, value=value, event=position)
-    return Published(id=event.id, sequence=sequence, position=position, woken=tuple(woken))
+    started = [] if event.topic.startswith(RESERVED) else (yield from triggered(stored, value, now))
+    return Published(id=event.id, sequence=sequence, position=position, woken=tuple(woken), started=tuple(started))
 
 
 def publish(events: Sequence[NewEvent], now: int) -> Tx[list[Published]]:

@@ -30,6 +30,7 @@ from polos.errors import (
     IdempotencyConflict,
 )
 from polos.ports import Claim, ClaimRequest
+from polos.store.sql import triggers
 from polos.store.sql.completion import OFFERED_FOR, timed_out
 from polos.store.sql.lifecycle import lifecycle, topic
 from polos.store.sql.tx import Changed, Due, Queued, Row, Tx
@@ -292,7 +293,7 @@ def fire_due(now: int, limit: int = 500) -> Tx[int | None]:
     deadline = (yield "next_deadline", {})[0][0]
     available = (yield "next_available", {"now": now})[0][0]
     offered = (yield "next_offer", {"offered_until": now - OFFERED_FOR})[0][0]
-    instants = [deadline, available]
+    instants = [deadline, available, (yield from triggers.fire_batches(now))]
     if offered is not None:
         instants.append(offered + OFFERED_FOR)
     yield Queued()
@@ -306,6 +307,7 @@ def hello(worker: WorkerInfo, holding: Mapping[int, int], now: int) -> Tx[None]:
         "claims": worker.claims, "workflow_ids": orjson.dumps(worker.workflow_ids).decode(),
         "started_at": worker.started_at,
     }  # fmt: skip
+    yield from triggers.register(worker, now)
     yield from _give_back(worker.id, holding, now)
 
 

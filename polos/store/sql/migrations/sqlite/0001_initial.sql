@@ -150,6 +150,27 @@ CREATE TABLE event (
 CREATE UNIQUE INDEX event_topic ON event (topic, sequence);
 CREATE UNIQUE INDEX event_id ON event (id) WHERE id IS NOT NULL;
 
+-- What starts executions from events; `due_at`: when the batch under way is to start one, full or not.
+CREATE TABLE event_trigger (
+  number INTEGER PRIMARY KEY,
+  workflow_id TEXT NOT NULL UNIQUE,
+  project TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  is_prefix INTEGER NOT NULL,
+  batch_size INTEGER NOT NULL,
+  batch_timeout INTEGER,
+  due_at INTEGER,
+  created_at INTEGER NOT NULL
+);
+CREATE INDEX event_trigger_due ON event_trigger (due_at) WHERE due_at IS NOT NULL;
+
+CREATE TABLE gathered_event (
+  trigger_number INTEGER NOT NULL,
+  event INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  PRIMARY KEY (trigger_number, event)
+);
+
 CREATE TABLE log (
   position INTEGER PRIMARY KEY,
   execution INTEGER NOT NULL,

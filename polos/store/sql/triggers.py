@@ -1,0 +1,94 @@
+"""Transactions that start executions from events, alone or in batches, and keep what declares them (S5.3)."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import orjson
+
+from polos.core.ids import encode_id
+from polos.core.model import Event, NewExecution, Stored, WorkerInfo
+from polos.store.sql import executions
+from polos.store.sql.tx import Due, Row, Tx
+
+BATCH_BYTES = 512 << 10
+"""Bytes of events above which a batch is full, whatever its size: its payload is one value."""
+
+
+def register(worker: WorkerInfo, now: int) -> Tx[None]:
+    """Makes a project's triggers those that its code declares; only a complete manifest removes any (S7.3).
+
+    A trigger is in force from the transaction that registers it: earlier events start nothing.
+    """
+    if worker.claims == "own":
+        return  # it would run none of what they start
+    for trigger in worker.triggers:
+        yield "put_trigger", {
+            "workflow_id": trigger.workflow_id, "project": worker.project, "topic": trigger.topic.removesuffix("*"),
+            "is_prefix": int(trigger.topic.endswith("*")), "batch_size": trigger.batch_size,
+            "batch_timeout": trigger.batch_timeout, "now": now,
+        }  # fmt: skip
+    if worker.complete:
+        declared = orjson.dumps([trigger.workflow_id for trigger in worker.triggers]).decode()
+        yield "remove_triggers", {"project": worker.project, "declared": declared}
+        yield "forget_gathered", {}
+
+
+def triggered(event: Event, value: Stored, now: int) -> Tx[list[int]]:
+    """Starts what an event triggers, or puts it into their batches; returns the numbers of executions started."""
+    started: list[int] = []
+    for row in (yield "triggers_on", {"topic": event.topic}):
+        number, workflow_id, batch_size, batch_timeout, waiting, due_at = row
+        if batch_size == 1:
+            started.append((yield from _start(workflow_id, f"{number}/{event.position}", value, now)))
+            continue
+        yield "gather_event", {"trigger": number, "event": event.position, "bytes": len(value.text)}
+        size = waiting + len(value.text)
+        full = (yield "count_gathered", {"trigger": number})[0][0] >= batch_size
+        if full or size >= BATCH_BYTES:
+            started += yield from _start_batch(number, workflow_id, now)
+        elif batch_timeout is not None and due_at is None:
+            yield "age_of_batch", {"trigger": number, "due_at": now + batch_timeout}
+            yield Due(now + batch_timeout)
+    return started
+
+
+def fire_batches(now: int) -> Tx[int | None]:
+    """Starts the batches whose oldest event is old enough, and returns the instant of the next."""
+    for number, workflow_id in (yield "due_batches", {"now": now}):
+        yield from _start_batch(number, workflow_id, now)
+    due: int | None = (yield "next_batch", {})[0][0]
+    return due
+
+
+def _start_batch(number: int, workflow_id: str, now: int) -> Tx[list[int]]:
+    from polos.store.sql.events import event_from, event_value
+
+    rows = yield "gathered", {"trigger": number}
+    values = [event_value(event_from(row)) for row in rows]
+    yield "empty_batch", {"trigger": number}
+    yield "age_of_batch", {"trigger": number, "due_at": None}
+    if not values:
+        return []
+    text = '{"events":[' + ",".join(value.text for value in values) + "]}"
+    batch = Stored(text, _shape_of(values))
+    return [(yield from _start(workflow_id, f"{number}/{_position(rows[0])}+", batch, now))]
+
+
+def _shape_of(values: list[Stored]) -> str | None:
+    shape: dict[str, str] = {}
+    for index, value in enumerate(values):
+        if value.shape:
+            shape |= {f"/events/{index}{path}": name for path, name in orjson.loads(value.shape).items()}
+    return orjson.dumps(shape).decode() if shape else None
+
+
+def _position(row: Row) -> int:
+    return int(row[0])
+
+
+def _start(workflow_id: str, cause: str, value: Stored, now: int) -> Tx[int]:
+    """Starts an execution whose id follows from what starts it."""
+    tail = int.from_bytes(blake2b(f"{workflow_id}/{cause}/{now}".encode(), digest_size=10).digest(), "big")
+    new = NewExecution(id=f"exec_{encode_id(now // 1000, tail)}", workflow_id=workflow_id, input=value)
+    return (yield from executions.start_one(new, now)).number
