@@ -152,7 +152,8 @@ class FileAccess:
                 async with _owned(self._url) as store:
                     return await call(store)
             except (OwnerLost, DatabaseInUse):
-                if _clock.monotonic() > deadline:
+                now = _clock.monotonic()
+                if now > deadline or now < self._silent_until:  # a silent owner has been waited for already
                     raise
             await asyncio.sleep(0.02)
 
@@ -211,7 +212,7 @@ class FileAccess:
         if holder is None or "socket" not in holder:
             return None
         if _clock.monotonic() < self._silent_until:
-            raise OwnerLost("the process that owns the database did not answer a moment ago")
+            raise _silent(holder)
         from polos.wire.calls import Role
         from polos.wire.remote import Remote
 
@@ -219,9 +220,9 @@ class FileAccess:
             remote = await Remote.connect(Path(holder["socket"]), Role.CLIENT)
         except NobodyListens:
             return None  # a dead owner's socket
-        except OwnerLost:
+        except OwnerLost as error:
             self._silent_until = _clock.monotonic() + SILENT_FOR
-            raise
+            raise _silent(holder) from error
         keeping = _while_loop_lives(remote)
         await anext(keeping)
         self._remotes[loop] = (remote, keeping)
@@ -266,6 +267,16 @@ class _Beside:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
+
+
+def _silent(holder: dict[str, Any]) -> OwnerLost:
+    """Returns the error for an owner that holds the file and does not answer."""
+    pid, command = holder.get("pid"), holder.get("command")
+    return OwnerLost(
+        f"process {pid} ({command}) owns the database and does not answer",
+        hint=f"is it stopped (kill -CONT {pid}), or stuck? Nothing is lost if it is ended: kill -9 {pid}; "
+        "polos ps, show, events and logs work all the same",
+    )
 
 
 async def _while_loop_lives(remote: Remote) -> AsyncIterator[None]:

@@ -79,6 +79,7 @@ class Owner:
         self._store.on_broken(self._on_fault)
         self._serve("timekeeper", Timekeeper(self._store, self._clock).keep())
         self._serve("leases", leases.keep())
+        self._serve("socket", self._server.keep())
         if alive - own:
             self._serve("take-over", self._bury_the_rest(alive - own, leases))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
@@ -21,6 +22,7 @@ from polos.wire.frames import VERSION, Channel
 
 log = logging.getLogger(__name__)
 LONGEST_WATCH = 30.0
+LOOK_EVERY = 1.0
 REMEMBERED = 20_000
 """Parked executions of a connection of which the owner knows what the worker has; of others the whole journal is sent."""
 
@@ -52,6 +54,16 @@ class WireServer:
         self._server: asyncio.Server | None = None
         self._peers: set[_Peer] = set()
         self._descriptor = -1
+
+    async def keep(self) -> None:
+        """Listens anew where somebody has removed the socket's file, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if not self.path.exists() and self._server is not None:
+                forked.closed(self._descriptor)
+                self._server.close()
+                with contextlib.suppress(OSError):  # its folder may be gone, too: looked at again
+                    await self.start()
 
     async def start(self) -> None:
         """Listens. The caller holds the database's lock, so that a socket left here is a dead process's.

@@ -102,3 +102,11 @@ def test_a_forked_child_does_not_hide_the_end_of_its_parent(place: Place) -> Non
     place.until(lambda: place.owner_pid() == guest.pid, "the guest owns the database", guest)
     place.open_gate("child")
     guest.stop()
+
+
+def test_an_owner_whose_socket_was_removed_listens_anew(place: Place) -> None:
+    worker = place.worker()
+    Path(f"{place.database}.sock").unlink()
+    place.until(lambda: Path(f"{place.database}.sock").exists(), "it listens anew", worker)
+    place.working(worker)
+    worker.stop()
