@@ -206,6 +206,10 @@ class EngineStore(Protocol):
         """Calls `callback` with instants at which something will be due; returns the way to stop."""
         ...
 
+    def check_ownership(self) -> None:
+        """Raises `StoreUnavailable` when the store may belong to another process by now."""
+        ...
+
     def on_broken(self, callback: Callable[[BaseException], None]) -> None:
         """Calls `callback` with what has made the store unwritable for good."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Literal
 
 from polos import __version__
@@ -20,6 +21,7 @@ from polos.wire.server import WireServer
 
 SHOWN_WITHIN = 2.0
 """Seconds that workers of an owner before have to show what they hold, before it is taken over."""
+LOCK_EVERY = 1.0
 
 
 class Owner:
@@ -80,8 +82,15 @@ class Owner:
         self._serve("timekeeper", Timekeeper(self._store, self._clock).keep())
         self._serve("leases", leases.keep())
         self._serve("socket", self._server.keep())
+        self._serve("lock", self._keep_lock())
         if alive - own:
             self._serve("take-over", self._bury_the_rest(alive - own, leases))
+
+    async def _keep_lock(self) -> None:
+        """Ends this owner when its lock's file is gone: better loudly than beside another one."""
+        while True:
+            await asyncio.sleep(LOCK_EVERY)
+            self.store.check_ownership()
 
     async def _bury_the_rest(self, alive: set[str], leases: Leases) -> None:
         """Workers that were alive and have not come back have lost their leases (S8.2)."""
@@ -125,4 +134,8 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except (ProcessLookupError, PermissionError, OverflowError):
         return False
-    return True
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True  # a system without /proc
+    return told.rpartition(")")[2].split()[:1] != ["Z"]  # dead, and not yet collected by its parent

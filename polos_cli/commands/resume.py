@@ -28,7 +28,7 @@ def command(
     """Answer an execution that waits for a person."""
     if step is not None and not data and ("=" in step or step[:1] in "{[@" or step == "-"):
         data, step = [step], None  # one open suspend needs no name
-    found, key, answer, runner = run_async(_resume(execution, step, data, database))
+    found, key, answer, runner, asking = run_async(_resume(execution, step, data, database))
     if as_json:
         stdout.document(
             {
@@ -41,6 +41,13 @@ def command(
             }
         )
         return
+    if key not in asking:
+        others = f"; these ask now: {', '.join(asking)}" if asking else ""
+        stderr.warn(
+            f"{key} of execution {found.number} ({found.workflow_id}) has not asked yet{others}",
+            "the answer is kept, and used when a step of that name asks",
+        )
+        return
     stderr.say(f"answered {key} of execution {found.number} ({found.workflow_id})", "green")
     if found.status not in TERMINAL:
         goes_on = f"it goes on in process {runner.pid}" if runner else "no worker runs it now"
@@ -49,7 +56,7 @@ def command(
 
 async def _resume(
     reference: str, step: str | None, data: list[str] | None, database: str | None
-) -> tuple[Execution, str, Any, WorkerInfo | None]:
+) -> tuple[Execution, str, Any, WorkerInfo | None, list[str]]:
     async with client_for(database) as client:
         found = await client.get(reference)
         open_ = [w for w in await client.access().read(lambda store: store.waits(found.id)) if w.kind is Kind.SUSPEND]
@@ -60,7 +67,7 @@ async def _resume(
             answer = await _asked(client, found, key, open_)
         await client.resume(found.id, key, answer)
         runner = await runner_of(client, found, may_be_shown=True)
-        return await client.get(found.id), key, answer, runner  # which may have ended by now
+        return await client.get(found.id), key, answer, runner, [wait.key for wait in open_]  # it may have ended by now
 
 
 def _yes_and_no(answer: Any) -> Any:

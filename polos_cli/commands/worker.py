@@ -99,7 +99,8 @@ def _say_ready(polos: Polos, settings: Settings) -> None:
     stderr.say(f"worker of {settings.name}: {len(workflows)} {noun} ({', '.join(workflows)})")
     stderr.say(where, "dim")
     if host.taken_over:
-        stderr.say(f"took over {host.taken_over} executions of workers that died", "yellow")
+        noun = "execution" if host.taken_over == 1 else "executions"
+        stderr.say(f"took over {host.taken_over} {noun} of workers that died", "yellow")
 
 
 async def _stop(polos: Polos, at_once: asyncio.Event) -> None:

@@ -110,3 +110,10 @@ def test_an_owner_whose_socket_was_removed_listens_anew(place: Place) -> None:
     place.until(lambda: Path(f"{place.database}.sock").exists(), "it listens anew", worker)
     place.working(worker)
     worker.stop()
+
+
+def test_an_owner_whose_lock_was_removed_stops(place: Place) -> None:
+    """Another process could own the database by then: two may never do at a time."""
+    owner = place.polos_worker()
+    Path(f"{place.database}.lock").unlink()
+    assert "was removed or replaced" in owner.ends(7)

@@ -64,6 +64,21 @@ class Ownership:
             self._file.close()
             self._file = None
 
+    def check(self) -> None:
+        """Raises `StoreUnavailable` when the lock's file was removed: another process may own the database by now."""
+        if self._file is None:
+            return
+        try:
+            there, held = self._path.stat(), os.fstat(self._file.fileno())
+        except FileNotFoundError:
+            there = None
+        if there is None or (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino):
+            raise StoreUnavailable(
+                f"{self._path} was removed or replaced while this process worked under it; it stops, since another may "
+                f"own the database by now",
+                hint="leave the .lock file alone while something runs; start this again",
+            )
+
     def leave_to_parent(self) -> None:
         """Closes a forked child's copy, which would keep the lock when the parent dies; the parent's stays locked."""
         if self._file is not None:

@@ -65,7 +65,12 @@ class SqliteStore(SqliteReader):
         try:
             self._writer = open_writer(self._path, self._clock)
             wal = self._path.with_name(self._path.name + "-wal")
-            self._sync_what_was_left(wal)
+            try:
+                self._sync_what_was_left(wal)
+            except sqlite3.Error as error:
+                raise StoreUnavailable(
+                    f"{self._path} cannot be written: {error}", hint="check its permissions, and its folder's"
+                ) from error
             self._committer = Committer(
                 self._writer,
                 wal,
@@ -113,6 +118,10 @@ class SqliteStore(SqliteReader):
         """The committer; only while open."""
         assert self._committer is not None, "the store is not open"
         return self._committer
+
+    def check_ownership(self) -> None:
+        """Raises `StoreUnavailable` when the file may belong to another process by now."""
+        self._ownership.check()
 
     def on_broken(self, callback: Callable[[BaseException], None]) -> None:
         """Calls `callback` with what has made the file unwritable for good."""
