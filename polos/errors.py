@@ -304,9 +304,14 @@ class DatabaseInUse(StoreUnavailable):
 
 
 class OwnerLost(StoreUnavailable):
-    """The process that owns the database went away, or does not answer; whether it did the call is not known."""
+    """The process that owns the database went away, or does not answer; whether it did the call is not known.
+
+    Attributes:
+        is_silent: it is there, and did not answer a new connection.
+    """
 
     code = "POLOS309"
+    is_silent: bool = False
 
 
 class NobodyListens(OwnerLost):

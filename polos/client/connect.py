@@ -221,6 +221,8 @@ class FileAccess:
         except NobodyListens:
             return None  # a dead owner's socket
         except OwnerLost as error:
+            if not error.is_silent:
+                raise  # it died as we came: the next look finds another owner, or none
             self._silent_until = _clock.monotonic() + SILENT_FOR
             raise _silent(holder) from error
         keeping = _while_loop_lives(remote)

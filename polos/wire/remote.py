@@ -67,6 +67,7 @@ class Remote:
             raise OwnerLost(
                 f"the process that listens at {path} does not answer",
                 hint="is it stopped, or stuck? polos ps still works",
+                is_silent=True,
             ) from None
         except BaseException:
             remote.close()
