@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return errors.INTERRUPTED
     except OSError as error:
         return errors.report_machine(error, as_json)
-    except Exception:
+    except Exception:  # a bug of ours: said as one, with what a report needs
         import traceback
 
         return errors.report_bug(traceback.format_exc(), as_json)

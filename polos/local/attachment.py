@@ -159,7 +159,7 @@ class Attachment:
         self.lease_seconds = float(remote.facts["lease_seconds"])
         try:
             await self._settle(remote)
-        except BaseException:
+        except BaseException:  # a cancel, too: nothing stays half open
             remote.close()
             raise
         remote.lost.add_done_callback(self._owner_gone)

@@ -93,7 +93,7 @@ class Host:
                 complete=self._complete, max_concurrent=self._max_concurrent, max_hot=self._max_hot, on_fault=self._failed,
                 on_warning=self._on_warning,
             )  # fmt: skip
-        except BaseException:
+        except BaseException:  # a cancel, too: nothing stays half open
             await store.close()
             raise
         self.access = LoopAccess(store, loop)

@@ -75,7 +75,7 @@ class Owner:
                 raise StoreUnavailable(
                     f"{socket} cannot be made: {error.strerror}", hint="check the folder's permissions"
                 ) from error
-        except BaseException:
+        except BaseException:  # a cancel, too: nothing stays half open
             await self.close()
             raise
         self._store.on_broken(self._on_fault)

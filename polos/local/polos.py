@@ -98,7 +98,7 @@ class Polos(Client):
             self._loop = asyncio.get_running_loop()
         try:
             await self._there(host.start())
-        except BaseException:
+        except BaseException:  # a cancel, too: nothing stays half open
             self._stop_thread()
             raise
         self._host = host

@@ -69,7 +69,7 @@ class Remote:
                 hint="is it stopped, or stuck? polos ps still works",
                 is_silent=True,
             ) from None
-        except BaseException:
+        except BaseException:  # a cancel, too: nothing stays half open
             remote.close()
             raise
         if facts["wire"] != VERSION:

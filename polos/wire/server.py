@@ -79,7 +79,7 @@ class WireServer:
             self._server = await asyncio.get_running_loop().create_unix_server(
                 lambda: _Peer(self).channel, sock=listening, backlog=1024
             )
-        except BaseException:
+        except BaseException:  # a cancel, too: nothing stays half open
             listening.close()
             raise
         self._descriptor = listening.fileno()

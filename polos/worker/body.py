@@ -167,7 +167,7 @@ class Body:
             if task is not None and getattr(task, "cancelling", lambda: 0)():
                 raise
             return record(error, is_ours), None  # the body cancelled itself: an error like any other
-        except BaseException as error:
+        except BaseException as error:  # whatever a body raises is recorded, SystemExit included
             return record(error, is_ours), None
         finally:
             scope.flush()

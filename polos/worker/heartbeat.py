@@ -40,7 +40,7 @@ class Heartbeat:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._stopped = threading.Event()
-        self._turned = self._asked = clock.monotonic()
+        self._asked = clock.monotonic()
         self._waits_for_turn = False
         self._reported = False
         self._valid_until = float("inf")
@@ -76,7 +76,7 @@ class Heartbeat:
         while not self._stopped.wait(TICK):
             now = self._clock.monotonic()
             if now - last > TICK + BLOCKED_AFTER:
-                self._turned = self._asked = now  # the whole process stood still, not its loop
+                self._asked = now  # the whole process stood still, not its loop
                 self._reported = False
             last = now
             self._look_at_loop(now)

@@ -58,7 +58,7 @@ class BodyPool:
                         self._started.add(future)
                 if runs:
                     result = call()
-            except BaseException as raised:
+            except BaseException as raised:  # whatever the body raises is its outcome; the thread goes on
                 error = raised
             with self._lock:
                 self._started.discard(future)

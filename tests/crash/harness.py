@@ -137,14 +137,19 @@ def attempt(folder: Path, kills: Sequence[Kill], expected: Expected, with_power:
             power.cut(place.database, place.meter)
         snapshots.append(place.snapshot())
     code, said = place.start(None, **options)
+    return judged(trial, place, code, said, expected, snapshots)
+
+
+def judged(trial: Trial, place: Place, code: int, said: str, expected: Expected, snapshots: list[Snapshot]) -> Trial:
+    """Checks what the last start has left; a folder in which nothing is wrong goes."""
     if code != 0:
-        trial.wrong.append(f"started again, it ended with {code}: {said[-2000:]}")
+        trial.wrong.append(f"the last start ended with {code}: {said[-2000:]}")
     try:
         trial.wrong += place.check(expected, snapshots)
     except Exception as error:
         trial.wrong.append(f"the database cannot be checked: {error!r}")
     if not trial.wrong:
-        shutil.rmtree(folder)
+        shutil.rmtree(place.folder)
     return trial
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.crash.harness import ROOT, Kill, Place, Trial, report, sweep
+from tests.crash.harness import ROOT, Kill, Place, Trial, judged, report, sweep
 from tests.crash.invariants import Expected, Snapshot, expected_of
 from tests.crash.test_sweep import chosen
 
@@ -71,15 +70,7 @@ def attempt(folder: Path, kills: Sequence[Kill], expected: Expected) -> Trial:
             snapshots.append(place.snapshot())
             code, said = place.start(None)
     trial.killed += owning.returncode == -signal.SIGKILL
-    if code != 0:
-        trial.wrong.append(f"it ended with {code}: {said[-2000:]}")
-    try:
-        trial.wrong += place.check(expected, snapshots)
-    except Exception as error:
-        trial.wrong.append(f"the database cannot be checked: {error!r}")
-    if not trial.wrong:
-        shutil.rmtree(folder)
-    return trial
+    return judged(trial, place, code, said, expected, snapshots)
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ class SqliteStore(SqliteReader):
                 self._broke,
                 with_helper=not self._for_one_call and wal.exists(),
             )
-        except BaseException:
+        except BaseException:  # a cancel, too: nothing stays half open
             self._ownership.release()
             raise
 
