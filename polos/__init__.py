@@ -9,17 +9,24 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from polos import events as events
+    from polos import schedules as schedules
     from polos.authoring.agents import Agent as Agent
     from polos.authoring.agents import batch_agent_invoke as batch_agent_invoke
     from polos.authoring.context import WorkflowContext as WorkflowContext
     from polos.authoring.current import StepInfo as StepInfo
     from polos.authoring.current import current_step as current_step
     from polos.authoring.handle import ExecutionHandle as ExecutionHandle
+    from polos.authoring.hooks import HookContext as HookContext
+    from polos.authoring.hooks import HookResult as HookResult
+    from polos.authoring.hooks import hook as hook
     from polos.authoring.payload import BatchEventPayload as BatchEventPayload
     from polos.authoring.payload import BatchStepResult as BatchStepResult
     from polos.authoring.payload import BatchWorkflowInput as BatchWorkflowInput
     from polos.authoring.payload import EventPayload as EventPayload
     from polos.authoring.payload import SchedulePayload as SchedulePayload
+    from polos.authoring.queues import Queue as Queue
+    from polos.authoring.queues import queue as queue
+    from polos.authoring.state import WorkflowState as WorkflowState
     from polos.authoring.workflow import Workflow as Workflow
     from polos.authoring.workflow import workflow as workflow
     from polos.client.client import PolosClient as PolosClient
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
     from polos.errors import ExecutionCancelled as ExecutionCancelled
     from polos.errors import ExecutionEnded as ExecutionEnded
     from polos.errors import ExecutionFailed as ExecutionFailed
+    from polos.errors import HookFailed as HookFailed
     from polos.errors import IdempotencyConflict as IdempotencyConflict
     from polos.errors import InvalidInput as InvalidInput
     from polos.errors import LeaseLost as LeaseLost
@@ -71,6 +79,9 @@ _ROOMS = {
     "polos.authoring.payload": (
         "EventPayload", "BatchEventPayload", "SchedulePayload", "BatchWorkflowInput", "BatchStepResult",
     ),
+    "polos.authoring.hooks": ("hook", "HookContext", "HookResult"),
+    "polos.authoring.queues": ("queue", "Queue"),
+    "polos.authoring.state": ("WorkflowState",),
     "polos.client.client": ("PolosClient", "batch_invoke"),
     "polos.local.polos": ("Polos", "Worker"),
     "polos.errors": (
@@ -79,19 +90,19 @@ _ROOMS = {
         "IdempotencyConflict", "AlreadyResumed", "ExecutionEnded", "NoProject", "PayloadTooLarge", "UnserializableValue",
         "StepExecutionError", "StepTimeoutError", "ChildFailed", "ChildCancelled", "ChildTimedOut",
         "UnserializableResult", "NonRetryableError", "UnawaitedStep", "WorkflowTimeoutError", "ExecutionFailed",
-        "ExecutionCancelled", "RecordedError",
+        "ExecutionCancelled", "HookFailed", "RecordedError",
         "Diverged", "StoredValueMismatch", "CorruptRecord", "LeaseLost", "NoEngine", "StoreUnavailable",
         "DatabaseInUse", "ResultTimeout",
     ),
 }  # fmt: skip
 _PLACE = {name: room for room, names in _ROOMS.items() for name in names}
 
-__all__ = ["events", *_PLACE]  # noqa: PLE0604  # the names are text: one table says where each is
+__all__ = ["events", "schedules", *_PLACE]  # noqa: PLE0604  # the names are text: one table says where each is
 
 
 def __getattr__(name: str) -> Any:
-    if name == "events":
-        return import_module("polos.events")
+    if name in ("events", "schedules"):
+        return import_module(f"polos.{name}")
     room = _PLACE.get(name)
     if room is None:
         raise AttributeError(f"module 'polos' has no attribute {name!r}")

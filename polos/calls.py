@@ -132,6 +132,11 @@ class RunPort(Protocol):
     @property
     def is_replaying(self) -> bool: ...
 
+    @property
+    def state(self) -> Any:
+        """What keeps the workflow's state: `StateKeeper`."""
+        ...
+
     def request(self, call: AnyCall) -> Awaitable[Any]:
         """Asks for the outcome of a step; the awaitable gives the decoded value or raises the recorded failure."""
         ...

@@ -11,7 +11,7 @@
     │   ├── StepExecutionError
     │   │   └── StepTimeoutError · ChildFailed · ChildCancelled · ChildTimedOut · UnserializableResult
     │   ├── NonRetryableError (for users to raise) · UnawaitedStep · WorkflowTimeoutError
-    │   ├── ExecutionFailed · ExecutionCancelled
+    │   ├── ExecutionFailed · ExecutionCancelled · HookFailed
     │   └── RecordedError   (the cause, as it was recorded)
     └── EngineError         polos or the machine: never recorded as an outcome
         ├── Diverged · StoredValueMismatch · CorruptRecord · LeaseLost
@@ -245,6 +245,12 @@ class ExecutionCancelled(WorkflowError):
     """The execution that was waited for was cancelled."""
 
     code = "POLOS212"
+
+
+class HookFailed(WorkflowError):
+    """A hook stopped the execution, or returned no `HookResult`."""
+
+    code = "POLOS213"
 
 
 class EngineError(PolosError):

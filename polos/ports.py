@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from polos.core.model import (
     Entry,
     Event,
     Execution,
     FailedAttempt,
+    Life,
     LogLine,
     NewEvent,
     NewExecution,
     PendingWait,
     Published,
+    QueueState,
+    Retried,
+    Schedule,
+    ScheduleRule,
     Started,
+    Stopped,
     Stored,
     WorkerInfo,
 )
@@ -25,6 +31,9 @@ from polos.core.status import Status
 
 if TYPE_CHECKING:
     from asyncio import Future
+
+
+ScheduleChange: TypeAlias = Literal["pause", "resume", "delete"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +60,7 @@ class ClaimRequest:
         held: hot executions, with the last `seq` known of each.
         root_ids: only these trees.
         only_rest: of workflows that another worker has for all, only what was started beside this one.
+        runs_suspect: one that may bring its worker down is running: no second one (S8.3).
     """
 
     worker_id: str
@@ -59,6 +69,7 @@ class ClaimRequest:
     held: Mapping[int, int] = field(default_factory=dict)
     root_ids: frozenset[str] | None = None
     only_rest: bool = False
+    runs_suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +134,17 @@ class ReadStore(Protocol):
 
     async def counts(self) -> dict[Status, int]: ...
     async def workers(self) -> list[WorkerInfo]: ...
+    async def superseded(self, execution_id: str) -> list[tuple[int, Entry]]:
+        """Returns what retries took back, with the life that it belongs to (from 1), in order (S9.4)."""
+        ...
+
+    async def lives(self, execution_id: str) -> list[Life]: ...
+    async def schedules(self) -> list[Schedule]: ...
+    async def queues(self) -> list[QueueState]: ...
+    async def place_in_line(self, execution_id: str) -> int:
+        """Returns how many wait before a queued execution in its line (S7.4)."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -136,6 +158,30 @@ class ClientStore(ReadStore, Protocol):
     async def publish(self, events: Sequence[NewEvent]) -> list[Published]: ...
     async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
         """Answers a suspend. Raises `AlreadyResumed`, `ExecutionEnded`, `UnknownExecution`."""
+        ...
+
+    async def cancel(self, execution_id: str) -> Stopped:
+        """Cancels an execution and its children (S8.4). Raises `ExecutionEnded`, `UnknownExecution`."""
+        ...
+
+    async def retry(self, execution_id: str) -> Retried:
+        """Reopens one that has failed, was cancelled or is blocked (S9.4). Raises `ExecutionEnded`, `UsageError`."""
+        ...
+
+    async def put_schedule(self, rule: ScheduleRule, schedule_id: str) -> str:
+        """Makes a schedule, or changes the one of that workflow and key; returns its id. Raises `UsageError`."""
+        ...
+
+    async def change_schedule(self, schedule_id: str, change: ScheduleChange) -> None:
+        """Raises `UsageError`: there is none, or the code declares it and it cannot be deleted."""
+        ...
+
+    async def trigger_schedule(self, schedule_id: str, execution_id: str) -> Started:
+        """Starts its workflow now; `execution_id` is chosen by the caller."""
+        ...
+
+    async def backfill_schedule(self, schedule_id: str, since: int, until: int) -> list[int]:
+        """Starts an execution for each past slot in ``[since, until)`` that has none; returns their numbers."""
         ...
 
     def changed(self, execution_id: str) -> Awaitable[None]:
@@ -194,12 +240,8 @@ class EngineStore(Protocol):
         """Gives a worker up, and queues what it held; returns how many executions that were."""
         ...
 
-    async def requeue_blocked(self) -> int:
-        """Queues every blocked execution for one try with the code that is here now (S8.3); returns how many."""
-        ...
-
-    async def fire_due(self) -> int | None:
-        """Completes what is due and returns the instant of the next, in microseconds."""
+    async def fire_due(self, with_schedules: bool = True) -> int | None:
+        """Completes and starts what is due and returns the instant of the next, in microseconds."""
         ...
 
     def on_due(self, callback: Callable[[int], None]) -> Callable[[], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias, TypedDict
 
 from polos.authoring.handle import ExecutionHandle
+from polos.authoring.queues import QueueRef, name_of
 from polos.authoring.registry import REGISTRY
 from polos.authoring.workflow import Workflow, id_of
 from polos.calls import ChildSpec
@@ -20,7 +21,7 @@ class ChildOptions(TypedDict, total=False):
     """What a child may be started with, beside its payload."""
 
     initial_state: Any
-    queue: str | None
+    queue: QueueRef
     concurrency_key: str | None
     run_timeout_seconds: float | None
     session_id: str | None
@@ -58,8 +59,8 @@ def child_spec(workflow: Workflow | str, payload: Any, options: ChildOptions) ->
     return ChildSpec(
         workflow_id=id_of(workflow),
         input=known.encode_input(payload) if known else codec.encode(payload),
-        initial_state=codec.encode(state) if state is not None else None,
-        queue=options.get("queue"),
+        initial_state=known.encode_state(state) if known else codec.encode(state) if state is not None else None,
+        queue=name_of(options.get("queue")) or (known.queue if known else None),
         concurrency_key=options.get("concurrency_key"),
         run_timeout=None if timeout is None else round(timeout * SECOND),
         session_id=options.get("session_id"),

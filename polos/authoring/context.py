@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import Any
 
 from polos.authoring.payload import instant
 from polos.authoring.steps import Steps
@@ -77,6 +78,18 @@ class WorkflowContext:
     def retry_count(self) -> int:
         """How often it was reopened."""
         return self._run.execution.life
+
+    @property
+    def state(self) -> Any:
+        """The workflow's state, of its `state_schema` (without one, a dict); saved with what is recorded (see `polos show`).
+
+        Change it in place. Rebuilt by the code itself on replay: it follows from the steps' outcomes.
+        """
+        return self._run.state.value
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._run.state.value = value
 
     @property
     def is_replaying(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass
 from typing import Any, Protocol
 
 from polos.authoring.payload import EventPayload
-from polos.core.model import Execution
+from polos.core.model import Execution, Stopped
 from polos.errors import UsageError
 
 
@@ -16,6 +16,7 @@ class HandleClient(Protocol):
 
     async def get(self, execution: Any) -> Execution: ...
     async def result(self, execution: Any, timeout: float | None = None) -> Any: ...
+    async def cancel(self, execution: Any) -> Stopped: ...
     def execution_events(self, handle: ExecutionHandle) -> AsyncIterator[EventPayload]: ...
 
 
@@ -55,6 +56,10 @@ class ExecutionHandle:
             ResultTimeout: it had not ended in time.
         """
         return await self._bound(client).result(self, timeout=timeout)
+
+    async def cancel(self, client: HandleClient | None = None) -> Stopped:
+        """Cancels the execution and its children (S8.4). Raises `ExecutionEnded`."""
+        return await self._bound(client).cancel(self.id)
 
     def events(self, client: HandleClient | None = None) -> AsyncIterator[EventPayload]:
         """Follows the events of the execution's tree until it ends."""

@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from polos.errors import DuplicateWorkflow, UnknownWorkflow
+from polos.core.model import QueueRule
+from polos.errors import DuplicateWorkflow, UnknownWorkflow, UsageError
 
 if TYPE_CHECKING:
     from polos.authoring.workflow import Workflow
@@ -17,6 +18,7 @@ class Registry:
 
     def __init__(self, workflows: Iterable[Workflow] = ()) -> None:
         self._by_id: dict[str, Workflow] = {}
+        self._queues: dict[str, QueueRule] = {}
         for workflow in workflows:
             self.add(workflow)
 
@@ -29,6 +31,28 @@ class Registry:
                 hint='give one of them another: @workflow(id="...")',
             )
         self._by_id[workflow.id] = workflow
+        if workflow.queue_rule is not None:
+            self.add_queue(workflow.queue_rule, replaces=known is not None)
+
+    def add_queue(self, rule: QueueRule, replaces: bool = False) -> None:
+        """Adds a queue; one named without a limit is the one that has it.
+
+        Raises:
+            UsageError: it was declared with another limit.
+        """
+        known = self._queues.get(rule.name)
+        limits = [one.concurrency_limit for one in (known, rule) if one is not None and one.concurrency_limit]
+        if len(set(limits)) == 2 and not replaces:
+            raise UsageError(
+                f"the queue {rule.name!r} is declared with two limits, {limits[0]} and {limits[1]}",
+                hint=f'declare it once: {rule.name} = polos.queue("{rule.name}", concurrency_limit={limits[0]})',
+            )
+        self._queues[rule.name] = QueueRule(name=rule.name, concurrency_limit=limits[-1] if limits else None)
+
+    @property
+    def queues(self) -> list[QueueRule]:
+        """The queues that were declared."""
+        return list(self._queues.values())
 
     def get(self, workflow_id: str) -> Workflow | None:
         """Returns the workflow of that id, if it is here."""

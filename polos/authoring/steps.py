@@ -380,6 +380,14 @@ class Steps:
             )
         )
 
+    async def own(self, key: str, fn: Callable[..., Awaitable[Any]], *args: Any, result: type[Any]) -> Any:
+        """Runs a body of polos's own making around the workflow, such as a hook; its key starts with ``polos:``."""
+        call = RunCall(
+            key=key, kind=Kind.RUN, site="", decode=lambda stored: typed.decode(stored, result), fn=fn, args=args, kwargs={},
+            policy=retry_policy(2, 1.0, 10.0), timeout=None, encode=lambda value: typed.encode(value, result), arguments="",
+        )  # fmt: skip
+        return await self._outcome(call)
+
     # ── the call ─────────────────────────────────────────────────────────────────────────────────────
 
     def _call(self, call: AnyCall) -> Coroutine[None, None, Any]:

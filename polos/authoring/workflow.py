@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from polos.authoring.registry import REGISTRY
@@ -17,6 +17,9 @@ _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 if TYPE_CHECKING:
     from polos.authoring.handle import ExecutionHandle
+    from polos.authoring.hooks import Hook
+    from polos.authoring.queues import QueueRef
+    from polos.authoring.state import StateKeeper
 
 
 class Invoker(Protocol):
@@ -39,6 +42,11 @@ class Workflow:
         trigger_on_event: str | None = None,
         batch_size: int = 1,
         batch_timeout_seconds: float | None = None,
+        queue: Any = None,
+        schedule: Any = None,
+        on_start: Any = None,
+        on_end: Any = None,
+        state_schema: Any = None,
     ) -> None:
         if not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__name__", repr(fn))
@@ -53,9 +61,20 @@ class Workflow:
                 f"{self.id!r} cannot be a workflow's id",
                 hint="letters, digits, _ . and -, starting with a letter or _, at most 128",
             )
+        from polos.authoring.hooks import hooks_of
+        from polos.authoring.queues import rule_of
+        from polos.authoring.scheduled import schedule_of
+        from polos.authoring.state import check_schema
         from polos.authoring.triggered import trigger_of
 
         self.trigger = trigger_of(self.id, trigger_on_event, batch_size, batch_timeout_seconds)
+        self.schedule = schedule_of(self.id, schedule)
+        self.queue_rule = None if queue is None else rule_of(queue)
+        self.on_start = hooks_of(self.id, on_start, "on_start")
+        self.on_end = hooks_of(self.id, on_end, "on_end")
+        self.state_schema = check_schema(self.id, state_schema)
+        if run_timeout_seconds is not None and not 0 < run_timeout_seconds < 1e9:
+            raise UsageError(f"run_timeout_seconds of {self.id!r} is seconds above 0, not {run_timeout_seconds!r}")
         self.description = description or inspect.getdoc(fn)
         self.run_timeout_seconds = run_timeout_seconds
         code = fn.__code__
@@ -85,6 +104,11 @@ class Workflow:
             hint=f"start it: await {self.__name__}.run(client, payload); "
             f'inside a workflow: await ctx.step.invoke_and_wait("key", {self.__name__}, payload)',
         )
+
+    @property
+    def queue(self) -> str | None:
+        """The name of its queue, if it has one."""
+        return None if self.queue_rule is None else self.queue_rule.name
 
     @property
     def takes_payload(self) -> bool:
@@ -120,11 +144,14 @@ class Workflow:
                     hint="leave it out, or give the function a second parameter",
                 )
             return codec.encode(None)
-        from polos.authoring import triggered
+        from polos.authoring import scheduled, triggered
+        from polos.authoring.payload import SchedulePayload
 
         annotation = self.annotations()[0]
         if triggered.takes_event(annotation):
             return triggered.encode_event(payload, annotation, self.id)
+        if annotation is SchedulePayload:
+            return scheduled.encode_slot(payload, self.id)
         if payload is None and self._payload.default is not inspect.Parameter.empty:
             payload = self._payload.default
         elif payload is None and annotation is dict:
@@ -132,11 +159,23 @@ class Workflow:
         value = typed.validate_input(payload, annotation, self.id)
         return typed.encode(value, annotation)
 
-    def decode_input(self, stored: Stored) -> Any:
-        """Returns the stored payload as the function takes it. Raises `InvalidInput`, `StoredValueMismatch`."""
-        from polos.authoring import triggered, typed
+    def decode_input(self, stored: Stored, created_at: int = 0) -> Any:
+        """Returns the stored payload as the function takes it.
 
+        Args:
+            created_at: when the execution was started: the slot of a schedule's workflow that was started by hand.
+
+        Raises:
+            InvalidInput, StoredValueMismatch: it does not fit.
+        """
+        from polos.authoring import scheduled, triggered, typed
+        from polos.authoring.payload import SchedulePayload
+
+        if self._payload is None:
+            return None
         annotation = self.annotations()[0]
+        if annotation is SchedulePayload:
+            return scheduled.decode_slot(stored, created_at)
         if triggered.takes_event(annotation) or (self.trigger is not None and typed.is_plain(annotation)):
             return triggered.decode_event(stored, annotation)
         if stored.shape is None and annotation is not MISSING:
@@ -145,6 +184,20 @@ class Workflow:
             # It may have been started by bare id, unchecked: the same check as at an invoke.
             return typed.validate_input(codec.plain(stored), annotation, self.id)
         return typed.decode(stored, annotation)
+
+    def encode_state(self, initial: Any) -> Stored | None:
+        """Returns the state that an execution starts with, as stored. Raises `InvalidInput`."""
+        if initial is None:
+            return None
+        from polos.authoring.state import encode_state
+
+        return encode_state(initial, self.state_schema, self.id)
+
+    def state_of(self, initial: Stored | None) -> StateKeeper:
+        """Returns what keeps the state of one pass."""
+        from polos.authoring.state import StateKeeper
+
+        return StateKeeper(self.id, self.state_schema, initial)
 
     def encode_result(self, value: Any) -> Stored:
         """Returns the function's result as stored."""
@@ -172,7 +225,7 @@ class Workflow:
         initial_state: Any = None,
         session_id: str | None = None,
         user_id: str | None = None,
-        queue: str | None = None,
+        queue: QueueRef = None,
         concurrency_key: str | None = None,
         idempotency_key: str | None = None,
         run_timeout_seconds: float | None = None,
@@ -225,6 +278,11 @@ def workflow(
     trigger_on_event: str | None = None,
     batch_size: int = 1,
     batch_timeout_seconds: float | None = None,
+    queue: QueueRef = None,
+    schedule: str | Mapping[str, str] | bool | None = None,
+    on_start: Hook | Sequence[Hook] | None = None,
+    on_end: Hook | Sequence[Hook] | None = None,
+    state_schema: type[Any] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Workflow]: ...
 def workflow(
     fn: Callable[..., Awaitable[Any]] | None = None,
@@ -236,6 +294,11 @@ def workflow(
     trigger_on_event: str | None = None,
     batch_size: int = 1,
     batch_timeout_seconds: float | None = None,
+    queue: QueueRef = None,
+    schedule: str | Mapping[str, str] | bool | None = None,
+    on_start: Hook | Sequence[Hook] | None = None,
+    on_end: Hook | Sequence[Hook] | None = None,
+    state_schema: type[Any] | None = None,
 ) -> Workflow | Callable[[Callable[..., Awaitable[Any]]], Workflow]:
     """Makes a durable workflow of an ``async def`` function of ``(ctx)`` or ``(ctx, payload)``.
 
@@ -245,6 +308,12 @@ def workflow(
         batch_size: so many events start one execution together, with a `BatchEventPayload`.
         batch_timeout_seconds: an incomplete batch starts its execution when its oldest event is so old; without a
             `batch_size`, that alone makes a batch.
+        queue: a name, a `Queue`, or ``{"name":, "concurrency_limit":}``: at most so many run at once (S7.4).
+        schedule: a cron expression, or ``{"cron":, "timezone":, "key":, "catchup":, "overlap":}``: the clock starts
+            executions, with a `SchedulePayload` (S7.1, S7.2). True: only `polos.schedules` does.
+        on_start, on_end: hooks before and after the function, each recorded as a step.
+        state_schema: a subclass of `WorkflowState`: what ``ctx.state`` is.
+        run_timeout_seconds: seconds of running time, waits not counted, after which the execution is stopped (S8.5).
 
     Raises:
         UsageError: the function is not ``async def``, has other parameters, or the id is malformed.
@@ -255,6 +324,7 @@ def workflow(
         made = Workflow(
             target, id=id, description=description, run_timeout_seconds=run_timeout_seconds,
             trigger_on_event=trigger_on_event, batch_size=batch_size, batch_timeout_seconds=batch_timeout_seconds,
+            queue=queue, schedule=schedule, on_start=on_start, on_end=on_end, state_schema=state_schema,
         )  # fmt: skip
         REGISTRY.add(made)
         return made

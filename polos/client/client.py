@@ -10,6 +10,7 @@ from polos.authoring.checks import check_text
 from polos.authoring.children import execution_id_of
 from polos.authoring.handle import ExecutionHandle
 from polos.authoring.payload import BatchWorkflowInput, EventPayload
+from polos.authoring.queues import name_of
 from polos.authoring.registry import REGISTRY, unknown
 from polos.authoring.workflow import Workflow, id_of
 from polos.client.connect import Access, FileAccess, local_access
@@ -18,7 +19,7 @@ from polos.client.stream import follow, is_end_of
 from polos.clock import SystemClock, TimeOrderedIds
 from polos.core import codec
 from polos.core.durations import SECOND
-from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published, WorkerInfo
+from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published, Retried, Stopped, WorkerInfo
 from polos.core.status import TERMINAL, Status
 from polos.errors import (
     NoProject,
@@ -109,10 +110,14 @@ class Client:
             id=_ids.new("exec"),
             workflow_id=request.id,
             input=workflow.encode_input(request.payload) if workflow else codec.encode(request.payload),
-            initial_state=codec.encode(state) if state is not None else None,
+            initial_state=workflow.encode_state(state)
+            if workflow
+            else codec.encode(state)
+            if state is not None
+            else None,
             session_id=request.session_id,
             user_id=request.user_id,
-            queue=request.queue,
+            queue=name_of(request.queue) or (workflow.queue if workflow else None),
             concurrency_key=request.concurrency_key,
             idempotency_key=request.idempotency_key,
             run_timeout=None if timeout is None else round(timeout * SECOND),
@@ -225,6 +230,36 @@ class Client:
         found = await self.get(execution)
         stored = codec.encode(data)
         await self._access().write(lambda store: store.resume(found.id, step_key, stored, _ids.new("ans")))
+
+    # ── stopping, trying again ───────────────────────────────────────────────────────────────────────
+
+    async def cancel(self, execution: ExecutionRef) -> Stopped:
+        """Cancels an execution and its children (S8.4); its code may clear up. Cancelled already, it stays so.
+
+        Raises:
+            ExecutionEnded: it has completed or failed.
+        """
+        _inside_workflow("a client", "a step whose body asks for it: ctx.step.run")
+        found = await self.get(execution)
+        return await self._access().write(lambda store: store.cancel(found.id))
+
+    async def retry(self, execution: ExecutionRef) -> Retried:
+        """Reopens an execution that has failed, was cancelled or is blocked (S9.4); it goes on from there.
+
+        What it had recorded stays, but for the step that ended it and what came of that.
+
+        Raises:
+            ExecutionEnded: it has completed.
+            UsageError: it has not ended; or its parent has received its end, so that the root is to be retried.
+        """
+        _inside_workflow("a client", "a step whose body asks for it: ctx.step.run")
+        found = await self.get(execution)
+        if found.status in (Status.QUEUED, Status.RUNNING, Status.WAITING):
+            raise UsageError(
+                f"execution {found.number} is {found.status.value}; there is nothing to retry",
+                hint=f"why it is where it is: polos why {found.number}",
+            )
+        return await self._access().write(lambda store: store.retry(found.id))
 
     async def publish(
         self, topic: str, data: Any = None, event_type: str | None = None, event_id: str | None = None

@@ -7,9 +7,10 @@ after it, and in a fold (autumn) the first of the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any
 
 _MINUTE = timedelta(minutes=1)
 _DAYS_AHEAD = 366 * 9
@@ -48,6 +49,65 @@ def is_possible(fields: CronFields) -> bool:
     return any(fields.is_on(start + timedelta(days=n)) for n in range(_DAYS_AHEAD))
 
 
+def fields_to_json(fields: CronFields) -> dict[str, Any]:
+    """Returns the fields as plain JSON."""
+    return {
+        "minutes": sorted(fields.minutes), "hours": sorted(fields.hours), "days": sorted(fields.days),
+        "months": sorted(fields.months), "weekdays": sorted(fields.weekdays), "is_either": fields.is_either,
+        "is_elapsed": fields.is_elapsed,
+    }  # fmt: skip
+
+
+def fields_from_json(told: Mapping[str, Any]) -> CronFields:
+    """Returns the fields that `fields_to_json` told of."""
+    sets = {name: frozenset(told[name]) for name in ("minutes", "hours", "days", "months", "weekdays")}
+    return CronFields(**sets, is_either=told["is_either"], is_elapsed=told["is_elapsed"])
+
+
+def slots_of(fields: CronFields, zone: tzinfo, day: date) -> list[datetime]:
+    """Returns the instants at which the expression is due by that local day's times, in order, each once, in UTC.
+
+    A time in a gap over midnight is due on the next day, and is still this day's.
+    """
+    if not fields.is_on(day):
+        return []
+    return sorted(set(_elapsed(fields, zone, day) if fields.is_elapsed else _fixed(fields, zone, day)))
+
+
+def slots_between(fields: CronFields, zone: tzinfo, after: datetime, until: datetime, newest: int) -> list[datetime]:
+    """Returns the newest slots (at most so many) later than `after` and not later than `until`, oldest first."""
+    found: list[datetime] = []
+    day, first = until.astimezone(zone).date(), after.astimezone(zone).date() - timedelta(days=1)
+    seen: set[datetime] = set()
+    while day >= first and len(found) < newest:
+        for slot in reversed(slots_of(fields, zone, day)):
+            if after < slot <= until and slot not in seen:
+                seen.add(slot)
+                found.append(slot)
+        day -= timedelta(days=1)
+    return sorted(found)[-newest:] if newest > 0 else []
+
+
+def count_between(fields: CronFields, zone: tzinfo, after: datetime, until: datetime) -> int:
+    """Returns how many slots there are later than `after` and not later than `until`.
+
+    Days on which the clock does not change are counted, not listed: a year of minutes takes milliseconds.
+    """
+    day, last = after.astimezone(zone).date() - timedelta(days=1), until.astimezone(zone).date()
+    count = 0
+    edge: set[datetime] = set()
+    a_day = len(fields.minutes) * len(fields.hours)
+    while day <= last:
+        start, end = (instant_of(datetime(d.year, d.month, d.day), zone) for d in (day, day + timedelta(days=1)))  # noqa: DTZ001
+        is_plain = end - start == timedelta(days=1) and start.astimezone(zone).date() == day
+        if is_plain and start > after and end <= until:
+            count += a_day if fields.is_on(day) else 0
+        else:
+            edge.update(slot for slot in slots_of(fields, zone, day) if after < slot <= until)
+        day += timedelta(days=1)
+    return count + len(edge)
+
+
 def due_after(fields: CronFields, zone: tzinfo, instant: datetime) -> datetime:
     """Returns the first instant later than `instant` (aware) at which the expression is due, in UTC.
 
@@ -58,9 +118,7 @@ def due_after(fields: CronFields, zone: tzinfo, instant: datetime) -> datetime:
     today = instant.astimezone(zone).date()
     for ahead in range(-1, _DAYS_AHEAD):  # from the day before, whose time may be due after a gap over midnight
         day = today + timedelta(days=ahead)
-        if not fields.is_on(day):
-            continue
-        for due in _elapsed(fields, zone, day) if fields.is_elapsed else _fixed(fields, zone, day):
+        for due in slots_of(fields, zone, day):
             if due > instant:
                 return due
     raise ValueError("the expression is never due")

@@ -58,7 +58,8 @@ class Delivery:
     def __init__(self, entries: Sequence[Entry] = (), pending: Iterable[PendingWait] = ()) -> None:
         self._entries = sorted(entries, key=lambda entry: entry.seq)
         self._by_key: dict[str, Entry | PendingWait] = {entry.key: entry for entry in self._entries}
-        known: list[Entry | PendingWait] = list(self._entries)
+        # The stop of an execution comes from outside: its code never asks for it.
+        known: list[Entry | PendingWait] = [entry for entry in self._entries if entry.kind is not Kind.STOP]
         for wait in pending:
             # A delayed retry is no entry: its step has no outcome yet and may be gone from the code.
             if wait.kind is not Kind.RETRY:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 from zlib import crc32
 
+from polos.core.cron import CronFields
 from polos.core.status import Status
 from polos.errors import CorruptRecord
 
@@ -25,6 +27,14 @@ class Kind(StrEnum):
     CHILD = "child"
     TIMER = "timer"  # asyncio's own timers (S1.6)
     RETRY = "retry"  # a wait only: the delay before the next attempt; never an entry
+    STOP = "stop"  # the execution was cancelled, or has run for too long (S8.4, S8.5); nothing asks for it
+
+
+class Ending(StrEnum):
+    """What ends an execution before its code does."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
 
 
 class Outcome(StrEnum):
@@ -126,7 +136,13 @@ class FailedAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One run of a workflow, as its row says."""
+    """One run of a workflow, as its row says.
+
+    Attributes:
+        ran_for: microseconds under a lease, waits not counted, up to the last commit (S8.5).
+        ending: what ends it: its code has still to be told, or is clearing up.
+        lives: how often a step's key was superseded by retries, where its idempotency key tells (S9.4).
+    """
 
     number: int
     id: str
@@ -157,7 +173,16 @@ class Execution:
     failure: Failure | None = None
     cause_key: str | None = None
     blocked_reason: str | None = None
+    blocked_code: str | None = None
     error_type: str | None = None
+    queue: str | None = None
+    concurrency_key: str | None = None
+    placed_at: int = 0
+    ran_for: int = 0
+    ending: Ending | None = None
+    schedule: int | None = None
+    state: Stored | None = None
+    lives: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +218,41 @@ class Started:
     root_id: str
     root_workflow_id: str
     created: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What a cancel answers with, by number: what it ended at once, and what ends once its code has cleared up (S8.4)."""
+
+    ended: tuple[int, ...] = ()
+    ending: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """What a retry answers with (S9.4).
+
+    Attributes:
+        superseded: the keys whose outcomes count no more, in their order.
+        reopened: the numbers of all executions that go on: this one, and children of its that had failed.
+    """
+
+    number: int
+    life: int
+    superseded: tuple[str, ...] = ()
+    reopened: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """An end that a retry took back: how it had ended, and which step was its cause."""
+
+    number: int
+    outcome: Outcome
+    error_type: str | None
+    cause_key: str | None
+    ended_at: int
+    retried_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +320,88 @@ class EventTrigger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRule:
+    """At most so many executions run at once per concurrency key; None: any number (S7.4)."""
+
+    name: str
+    concurrency_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """A queue as it stands, one for each concurrency key that is in use (``""``: none was given).
+
+    Attributes:
+        running: the numbers of the executions that hold a place.
+        queued: how many wait for one.
+        oldest_at: since when the first of these waits.
+    """
+
+    name: str
+    concurrency_key: str
+    concurrency_limit: int | None
+    running: tuple[int, ...] = ()
+    queued: int = 0
+    oldest_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRule:
+    """What starts executions of a workflow by the clock (S7.1, S7.2).
+
+    Attributes:
+        cron: as it was written; `fields` is what it means.
+        timezone: an IANA name.
+        key: tells the schedules of one workflow apart.
+    """
+
+    workflow_id: str
+    cron: str
+    fields: CronFields
+    timezone: str = "UTC"
+    key: str = "global"
+    catchup: Literal["latest", "all", "skip"] = "latest"
+    overlap: Literal["skip", "allow", "queue"] = "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A schedule as it stands.
+
+    Attributes:
+        is_declared: it follows the code; else it was made by the API, which alone changes it (S7.3).
+        next_at: its next slot; None while it is paused.
+        last_at: the last slot that started an execution, or would have.
+        started: executions that it has started; `skipped`: slots whose execution would have overlapped; `missed`: slots
+            that passed with no engine up, and were not made good.
+        queued: slots that wait for the execution before them.
+        fault: why it cannot go on.
+    """
+
+    number: int
+    id: str
+    rule: ScheduleRule
+    is_declared: bool
+    is_paused: bool = False
+    next_at: int | None = None
+    last_at: int | None = None
+    started: int = 0
+    skipped: int = 0
+    missed: int = 0
+    queued: int = 0
+    execution: int | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A workflow in a worker's manifest: what the store must know of it to start it."""
+
+    workflow_id: str
+    queue: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
     """Who works on the database, and what it can run.
 
@@ -268,7 +410,9 @@ class WorkerInfo:
         claims: ``all`` that it can run; ``own``: what it started or was told to go on with; ``rest``: that, and
             workflows that no other worker has.
         ended_at: when it left, or was given up.
-        triggers: what its workflows declare; not kept with the worker, and empty where workers are listed.
+        code: the identity of the code that it has loaded: a hash of the project's modules (S8.3).
+        declared, triggers, schedules, queues: what its workflows declare; not kept with the worker, and empty where
+            workers are listed.
     """
 
     id: str
@@ -279,4 +423,8 @@ class WorkerInfo:
     started_at: int = 0
     claims: Literal["all", "own", "rest"] = "all"
     ended_at: int | None = None
+    code: str = ""
+    declared: tuple[Declared, ...] = ()
     triggers: tuple[EventTrigger, ...] = ()
+    schedules: tuple[ScheduleRule, ...] = ()
+    queues: tuple[QueueRule, ...] = ()

@@ -120,6 +120,18 @@ class Logs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expire:
+    """The running time is over: recorded, and told to the code, as a cancel is (S8.5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveState:
+    """The state of the workflow has changed; shown by readers, rebuilt by replays."""
+
+    value: Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Park:
     """The lease ends: everything open is a wait. Refused if one of the keys has completed."""
 
@@ -158,6 +170,8 @@ Op: TypeAlias = (
     | RetryAt
     | StepStarted
     | Logs
+    | Expire
+    | SaveState
     | Park
     | Release
     | Block

@@ -31,6 +31,7 @@ class Change(StrEnum):
     COMPLETE = "complete"
     FAIL = "fail"
     CANCEL = "cancel"
+    RETRY = "retry"
 
 
 TRANSITIONS: Mapping[tuple[Status, Change], Status] = {
@@ -47,7 +48,14 @@ TRANSITIONS: Mapping[tuple[Status, Change], Status] = {
     (Status.QUEUED, Change.CANCEL): Status.CANCELLED,
     (Status.WAITING, Change.CANCEL): Status.CANCELLED,
     (Status.BLOCKED, Change.CANCEL): Status.CANCELLED,
+    (Status.BLOCKED, Change.FAIL): Status.FAILED,
+    (Status.BLOCKED, Change.RETRY): Status.QUEUED,
+    (Status.FAILED, Change.RETRY): Status.QUEUED,
+    (Status.CANCELLED, Change.RETRY): Status.QUEUED,
 }
+
+SUSPECT = 2
+"""Deaths from which an execution may be what brings its process down: a worker runs one of these at a time (S8.3)."""
 
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 

@@ -28,7 +28,10 @@ class Timekeeper:
         try:
             while True:
                 self._sooner.clear()
-                self._next = await self._store.fire_due()
+                self._next = None
+                due = await self._store.fire_due()
+                if due is not None:
+                    self._due(due)  # beside what was told while it was asked, which it may not know
                 await self._rest()
                 if self._clock.monotonic() - cared > CARE_EVERY:
                     cared = self._clock.monotonic()

@@ -17,12 +17,18 @@ from polos.core.model import (
     Event,
     Execution,
     FailedAttempt,
+    Life,
     LogLine,
     NewEvent,
     NewExecution,
     PendingWait,
     Published,
+    QueueState,
+    Retried,
+    Schedule,
+    ScheduleRule,
     Started,
+    Stopped,
     Stored,
     WorkerInfo,
 )
@@ -31,7 +37,7 @@ from polos.core.status import Status
 from polos.errors import StoreUnavailable
 from polos.local.attachment import Attachment, Backend, stopped
 from polos.local.owner import Owner
-from polos.ports import Claim, ClaimRequest, EventFilter, ExecutionFilter, LogFilter, ReadStore
+from polos.ports import Claim, ClaimRequest, EventFilter, ExecutionFilter, LogFilter, ReadStore, ScheduleChange
 from polos.store import open_reader
 from polos.wire.remote import Remote
 
@@ -154,9 +160,23 @@ class ContinuingStore:
     async def find(self, reference: str) -> list[Execution]:
         return await self._ask(lambda store: store.find(reference))
 
-    async def requeue_blocked(self) -> int:
-        """See `EngineStore`."""
-        return await self._ask(lambda store: store.requeue_blocked())
+    async def cancel(self, execution_id: str) -> Stopped:
+        return await self._ask(lambda store: store.cancel(execution_id))
+
+    async def retry(self, execution_id: str) -> Retried:
+        return await self._ask(lambda store: store.retry(execution_id))
+
+    async def put_schedule(self, rule: ScheduleRule, schedule_id: str) -> str:
+        return await self._ask(lambda store: store.put_schedule(rule, schedule_id))
+
+    async def change_schedule(self, schedule_id: str, change: ScheduleChange) -> None:
+        await self._ask(lambda store: store.change_schedule(schedule_id, change))
+
+    async def trigger_schedule(self, schedule_id: str, execution_id: str) -> Started:
+        return await self._ask(lambda store: store.trigger_schedule(schedule_id, execution_id))
+
+    async def backfill_schedule(self, schedule_id: str, since: int, until: int) -> list[int]:
+        return await self._ask(lambda store: store.backfill_schedule(schedule_id, since, until))
 
     def changed(self, execution_id: str) -> Awaitable[None]:
         backend = self.attachment.backend
@@ -210,6 +230,21 @@ class ContinuingStore:
 
     async def workers(self) -> list[WorkerInfo]:
         return await self._file().workers()
+
+    async def superseded(self, execution_id: str) -> list[tuple[int, Entry]]:
+        return await self._file().superseded(execution_id)
+
+    async def lives(self, execution_id: str) -> list[Life]:
+        return await self._file().lives(execution_id)
+
+    async def schedules(self) -> list[Schedule]:
+        return await self._file().schedules()
+
+    async def queues(self) -> list[QueueState]:
+        return await self._file().queues()
+
+    async def place_in_line(self, execution_id: str) -> int:
+        return await self._file().place_in_line(execution_id)
 
     # ── WorkerStore ──────────────────────────────────────────────────────────────────────────────────
 

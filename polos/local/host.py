@@ -16,6 +16,7 @@ from polos.errors import StoreUnavailable
 from polos.local.continuing import ContinuingStore
 from polos.settings import DEFAULT_LEASE_SECONDS, database_path
 from polos.worker.capture import Capture
+from polos.worker.identity import code_identity
 from polos.worker.loop import route
 from polos.worker.worker import LocalWorker
 
@@ -48,6 +49,7 @@ class Host:
         max_concurrent_workflows: int = 100,
         max_hot: int = 10_000,
         project: str = "",
+        project_root: Path | None = None,
         complete: bool = False,
         echo: bool = True,
         on_warning: Callable[[str], None] | None = None,
@@ -58,7 +60,7 @@ class Host:
         self._lease_seconds = lease_seconds
         self._is_heir = is_heir
         self._max_concurrent, self._max_hot = max_concurrent_workflows, max_hot
-        self._project, self._complete = project, complete
+        self._project, self._complete, self._project_root = project, complete, project_root
         self._capture = Capture(echo)
         self._on_warning = on_warning or _warn
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,7 +93,7 @@ class Host:
             self.worker = LocalWorker(
                 store, self._registry, clock=clock, ids=TimeOrderedIds(), rng=SystemRng(), project=self._project,
                 complete=self._complete, max_concurrent=self._max_concurrent, max_hot=self._max_hot, on_fault=self._failed,
-                on_warning=self._on_warning,
+                on_warning=self._on_warning, code=code_identity(self._registry, self._project_root),
             )  # fmt: skip
         except BaseException:  # a cancel, too: nothing stays half open
             await store.close()

@@ -89,7 +89,8 @@ class Polos(Client):
         url, durability, settings = self._settings()
         self._load_if_empty()
         host = Host(
-            url, self._registry, durability=durability, project=settings.name, lease_seconds=settings.lease_seconds,
+            url, self._registry, durability=durability, project=settings.name, project_root=settings.project_root,
+            lease_seconds=settings.lease_seconds,
             **self._options,
         )  # fmt: skip
         if self._run_on == "thread":
@@ -121,12 +122,6 @@ class Polos(Client):
             raise
         finally:
             self._stop_thread()
-
-    async def unblock(self) -> int:
-        """Gives blocked executions one try with the code that is here now (S8.3); returns how many."""
-        store = self.host.store
-        assert store is not None
-        return await self._there(store.requeue_blocked())
 
     async def serve(self) -> None:
         """Runs until it is stopped (Ctrl-C, a cancel), or until the engine fails. Starts itself when needed.

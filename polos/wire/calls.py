@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
+from polos.core.model import (
+    Execution,
+    NewEvent,
+    NewExecution,
+    Published,
+    Retried,
+    ScheduleRule,
+    Started,
+    Stopped,
+    Stored,
+    WorkerInfo,
+)
 from polos.core.ops import CommitAnswer, Lease, Op
 from polos.ports import Claim, ClaimRequest
 from polos.wire.codec import Convert, reader, writer
@@ -62,7 +73,12 @@ METHODS: Mapping[str, Method] = {
     "get": _method(_ALL, str, gives=Execution | None),
     "find": _method(_ALL, str, gives=list[Execution]),
     "changed": _method(_ALL, str, float),  # until the execution may have changed, or for so many seconds
-    "requeue_blocked": _method(_WORKER, gives=int),
+    "cancel": _method(_ALL, str, gives=Stopped),
+    "retry": _method(_ALL, str, gives=Retried),
+    "put_schedule": _method(_ALL, ScheduleRule, str, gives=str),
+    "change_schedule": _method(_ALL, str, str),
+    "trigger_schedule": _method(_ALL, str, str, gives=Started),
+    "backfill_schedule": _method(_ALL, str, int, int, gives=list[int]),
     "hello": _method(_WORKER, WorkerInfo, Mapping[int, int]),
     "claim": _method(_WORKER, ClaimRequest, float, gives=list[Claim]),
     "commit": _method(_WORKER, Lease, int, Sequence[Op], int, gives=CommitAnswer),

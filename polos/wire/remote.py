@@ -10,10 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
+from polos.core.model import (
+    Execution,
+    NewEvent,
+    NewExecution,
+    Published,
+    Retried,
+    ScheduleRule,
+    Started,
+    Stopped,
+    Stored,
+    WorkerInfo,
+)
 from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.errors import EngineError, NobodyListens, OwnerLost, PolosError, UsageError, WireVersionMismatch
-from polos.ports import Claim, ClaimRequest
+from polos.ports import Claim, ClaimRequest, ScheduleChange
 from polos.wire.calls import COMMIT_BYTES, COMMITS, METHODS, Role, size_of
 from polos.wire.codec import read_error
 from polos.wire.frames import VERSION, Channel
@@ -110,7 +121,7 @@ class Remote:
             return await future
         except asyncio.CancelledError:
             if not self._channel.lost:
-                self._channel.send([0, "cancel", [number]])
+                self._channel.send([0, "give_up", [number]])
             raise
 
     def _message(self, message: list[Any]) -> None:
@@ -181,6 +192,24 @@ class Remote:
     async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
         await self._ask("resume", execution_id, step_key, data, answer_id)
 
+    async def cancel(self, execution_id: str) -> Stopped:
+        return await self._ask("cancel", execution_id)  # type: ignore[no-any-return]  # as the table says
+
+    async def retry(self, execution_id: str) -> Retried:
+        return await self._ask("retry", execution_id)  # type: ignore[no-any-return]  # as the table says
+
+    async def put_schedule(self, rule: ScheduleRule, schedule_id: str) -> str:
+        return await self._ask("put_schedule", rule, schedule_id)  # type: ignore[no-any-return]  # as the table says
+
+    async def change_schedule(self, schedule_id: str, change: ScheduleChange) -> None:
+        await self._ask("change_schedule", schedule_id, change)
+
+    async def trigger_schedule(self, schedule_id: str, execution_id: str) -> Started:
+        return await self._ask("trigger_schedule", schedule_id, execution_id)  # type: ignore[no-any-return]  # as the table says
+
+    async def backfill_schedule(self, schedule_id: str, since: int, until: int) -> list[int]:
+        return await self._ask("backfill_schedule", schedule_id, since, until)  # type: ignore[no-any-return]  # as the table says
+
     async def get(self, execution_id: str) -> Execution | None:
         return await self._ask("get", execution_id)  # type: ignore[no-any-return]  # as the table says
 
@@ -194,7 +223,7 @@ class Remote:
 
         def given_up(done: asyncio.Future[None]) -> None:
             if done.cancelled() and not self._channel.lost:
-                self._channel.send([0, "cancel", [number]])
+                self._channel.send([0, "give_up", [number]])
 
         future.add_done_callback(given_up)
         return future
@@ -248,9 +277,6 @@ class Remote:
             follower.cancel()
 
         return forget
-
-    async def requeue_blocked(self) -> int:
-        return await self._ask("requeue_blocked")  # type: ignore[no-any-return]  # as the table says
 
     async def goodbye(self, worker_id: str) -> None:
         await self._ask("goodbye", worker_id)

@@ -136,7 +136,7 @@ class _Peer:
         if self._role is None:
             self._greet(args[0])
             return
-        if name == "cancel":
+        if name == "give_up":
             task = self._tasks.get(args[0])
             if task is not None:
                 task.cancel()
@@ -156,7 +156,8 @@ class _Peer:
         elif name == "changed":
             self._watch(number, method, *given)
         else:
-            calling = getattr(self, f"_{name}")(*given)
+            # What concerns the connection is a method of its own; all else is the store's, by the table's names alone.
+            calling = (getattr(self, f"_{name}", None) or getattr(self._store, name))(*given)
             self._answer_later(number, method, calling, is_claim=name == "claim")
 
     def _greet(self, told: dict[str, Any]) -> None:
@@ -224,28 +225,10 @@ class _Peer:
 
     # ── the methods ──────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self, *args: Any) -> Coroutine[Any, Any, Any]:
-        return self._store.start(*args)
-
-    def _publish(self, *args: Any) -> Coroutine[Any, Any, Any]:
-        return self._store.publish(*args)
-
-    def _resume(self, *args: Any) -> Coroutine[Any, Any, Any]:
-        return self._store.resume(*args)
-
-    def _get(self, *args: Any) -> Coroutine[Any, Any, Any]:
-        return self._store.get(*args)
-
-    def _find(self, *args: Any) -> Coroutine[Any, Any, Any]:
-        return self._store.find(*args)
-
     def _watch(self, number: int, method: Method, execution_id: str, seconds: float) -> None:
         changed = asyncio.ensure_future(self._store.changed(execution_id))  # watched from now on
         self._answer_later(number, method, _bounded(changed, min(seconds, LONGEST_WATCH)), is_claim=False)
         self._tasks[number].add_done_callback(lambda _: changed.cancel())  # also where it never began
-
-    def _requeue_blocked(self) -> Coroutine[Any, Any, int]:
-        return self._store.requeue_blocked()
 
     async def _hello(self, worker: Any, holding: Any) -> None:
         if self.channel.lost:

@@ -154,7 +154,7 @@ class Body:
 
     async def _attempt(self, attempt: int) -> tuple[Failure | None, Stored | None]:
         owner, call = self._owner, self._call
-        CURRENT_STEP.set(StepInfo(owner.execution.id, call.key, attempt, owner.execution.life))
+        CURRENT_STEP.set(StepInfo(owner.execution.id, call.key, attempt, owner.execution.lives.get(call.key, 0)))
         scope = owner.log_scope(call.key, attempt)
         SCOPE.set(scope)
         try:

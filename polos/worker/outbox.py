@@ -12,7 +12,7 @@ from collections import deque
 from typing import Protocol
 
 from polos.core.model import LogLine
-from polos.core.ops import CommitAnswer, Lease, Logs, Op, Record
+from polos.core.ops import CommitAnswer, Lease, Logs, Op, Record, SaveState
 from polos.ports import WorkerStore
 from polos.worker.loop import Run
 
@@ -26,6 +26,7 @@ class OutboxOwner(Protocol):
     def commit_answered(self, answer: CommitAnswer) -> None: ...
     def commit_refused(self, error: BaseException) -> None: ...
     def known_seq(self) -> int: ...
+    def state_to_save(self) -> SaveState | None: ...
 
 
 class Outbox:
@@ -151,6 +152,9 @@ class Outbox:
         if self._lines:
             lines = tuple(self._lines.popleft() for _ in range(len(self._lines)))
             ops.insert(0, Logs(lines=lines, workflow_lines=self._workflow_lines))
+        state = self._owner.state_to_save()
+        if state is not None:
+            ops.insert(0, state)
         self._commit(ops)
 
     def _commit(self, ops: list[Op]) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from polos import crashpoints
+from polos.authoring.state import StateKeeper
 from polos.calls import AnyCall, RunCall
 from polos.clock import Clock, Ids, Rng
 from polos.core.delivery import Deliver, Delivery, KindChanged, Stalled
 from polos.core.failure import step_error
 from polos.core.model import Entry, Execution, Kind, Outcome, PendingWait, Stored
-from polos.core.ops import Await, Block, CloseWait, CommitAnswer, Finish, Op, Park, Release
+from polos.core.ops import Await, Block, CloseWait, CommitAnswer, Expire, Finish, Op, Park, Release, SaveState
 from polos.errors import DuplicateStepKey, LeaseLost, StoreUnavailable, UsageError
 from polos.ports import Claim, WorkerStore
 from polos.worker import divergence
@@ -27,6 +28,7 @@ from polos.worker.outbox import Outbox
 from polos.worker.parking import parking_of
 from polos.worker.pool import BodyPool
 from polos.worker.request import Delivered, Request, RequestFuture, SessionClosed
+from polos.worker.running import RunningTime
 from polos.worker.starting import op_for
 from polos.worker.timers import LoopTimers
 
@@ -50,6 +52,8 @@ class SessionHost(Protocol):
 
     def session_parked(self, session: Session) -> None: ...
     def session_over(self, session: Session, error: BaseException | None) -> None: ...
+    def session_cleared(self, session: Session) -> None: ...
+    def body_for(self, execution: Execution, call: RunCall) -> RunCall: ...
     def warn(self, session: Session, text: str) -> None: ...
     def holds_leases(self) -> bool: ...
 
@@ -57,7 +61,10 @@ class SessionHost(Protocol):
 class Session:
     """Implements `RunPort` for `ctx.step`, and owns the run's queue on the loop."""
 
-    def __init__(self, host: SessionHost, claim: Claim, encode_output: Callable[[Any], Stored]) -> None:
+    def __init__(
+        self, host: SessionHost, claim: Claim, encode_output: Callable[[Any], Stored], state: StateKeeper,
+        time_limit: int | None = None,
+    ) -> None:  # fmt: skip
         self.host = host
         self.store, self.clock, self.ids, self.rng = host.store, host.clock, host.ids, host.rng
         self.loop, self.pool = host.loop, host.pool
@@ -77,6 +84,10 @@ class Session:
         self.timers = LoopTimers(self.run, self.outbox, self.clock)
         self._parking = False
         self._kind_changed: str | None = None
+        self._state = state
+        self._stop: Entry | None = None
+        self._time = RunningTime(self.loop, self.clock, time_limit, self._time_is_over, self._cleared_up)
+        self._time.begin(claim.execution.ran_for)
         self._created: dict[str, Any] = {}
         self._foreign = ForeignWatch(self.run, self.warn, host.replay_stall)
         self._scope = self.bodies.log_scope(None, 0)
@@ -90,6 +101,10 @@ class Session:
     @property
     def is_replaying(self) -> bool:
         return self.delivery.is_replaying
+
+    @property
+    def state(self) -> StateKeeper:
+        return self._state
 
     def created(self, key: str, coroutine: Any) -> None:
         self._created[key] = coroutine
@@ -197,6 +212,8 @@ class Session:
     # ── deliveries ───────────────────────────────────────────────────────────────────────────────────
 
     def _deliver(self, entry: Entry) -> bool:
+        if entry.kind is Kind.STOP:
+            return self._tell_to_stop(entry)
         request = self.requests.get(entry.key)
         if request is None:  # recorded by another pass under a key that this code has not asked for
             return True
@@ -220,6 +237,23 @@ class Session:
         request.forget()
         return True
 
+    # ── the stop (S8.4) ──────────────────────────────────────────────────────────────────────────────
+
+    def _tell_to_stop(self, entry: Entry) -> bool:
+        """Cancels the code at what it awaits, live and on replay alike; what it asks for from then on does run."""
+        assert self._main is not None
+        self._stop = entry
+        self.run.turns = 0
+        self._time.stopped(entry)
+        self._main.cancel()
+        return True
+
+    def _time_is_over(self) -> None:
+        self.write(Expire())
+
+    def _cleared_up(self) -> None:
+        self._close(Finish(outcome=Outcome.CANCELLED))
+
     def _stalled(self, stalled: Stalled) -> None:
         foreign = self._foreign.lines()
         reason = divergence.not_requested(stalled.missing, list(self.requests.values()), foreign)
@@ -242,7 +276,7 @@ class Session:
             call = request.call
             assert call is not None
             if isinstance(call, RunCall):
-                self.bodies.start(request, call)
+                self.bodies.start(request, self.host.body_for(self._execution, call))
                 continue
             op = op_for(call, request.after, self._execution, self.clock, self.ids, self.rng)
             request.pending = isinstance(op, Await) or (call.kind is Kind.CHILD)
@@ -268,6 +302,13 @@ class Session:
     def known_seq(self) -> int:
         return self.delivery.seq
 
+    def state_to_save(self) -> SaveState | None:
+        """Returns the state where it has changed since it was last written; a replay's is not there yet."""
+        if not self._state.is_used or self.delivery.is_replaying:
+            return None
+        changed = self._state.changed(self.warn)
+        return None if changed is None else SaveState(value=changed)
+
     def fetch(self) -> None:
         """Asks for outcomes that came from elsewhere."""
         self.outbox.fetch()
@@ -275,7 +316,9 @@ class Session:
     def commit_answered(self, answer: CommitAnswer) -> None:
         """Takes what a commit answered: outcomes to deliver, or the end of the lease."""
         if answer.outcomes:
-            self.bodies.deaths = 0
+            if self.bodies.deaths:
+                self.bodies.deaths = 0
+                self.host.session_cleared(self)
             self._take_outcomes(answer.outcomes)
         if self.ending:
             # The last operation may have come while this commit was under way: then it is still to be written.
@@ -290,6 +333,7 @@ class Session:
             self.loop.call_later(PARK_AGAIN, self._park_again)
         if answer.parked:
             self.parked = True
+            self._time.rest()
             self.outbox.hold_back()
             self.host.session_parked(self)
             return
@@ -337,6 +381,7 @@ class Session:
     def reclaim(self, claim: Claim) -> None:
         """Goes on in place under a new lease (S1.10)."""
         self.parked = False
+        self._time.begin(claim.execution.ran_for)
         self.bodies.lease_begins(claim)
         self._take_outcomes(claim.entries)
         for request in self._open.values():
@@ -358,6 +403,9 @@ class Session:
 
     def _end(self, main: asyncio.Task[Any]) -> None:
         self._scope.flush()
+        if self._stop is not None:  # whatever the code returned
+            self._close(Finish(outcome=Outcome.CANCELLED))
+            return
         op = end_of(main, self.delivery, self.requests.values(), self._created, self._encode_output)
         if isinstance(op, Block):
             self._block(op.reason)
@@ -406,6 +454,7 @@ class Session:
         if self.run.closed:
             return
         self.outbox.close()
+        self._time.rest()
         self._foreign.moved()
         for request in self.requests.values():
             if request.body is not None:

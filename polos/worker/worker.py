@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from polos.authoring.context import WorkflowContext
+from polos.authoring.hooks import coroutine_of
 from polos.authoring.registry import Registry
+from polos.calls import RunCall
 from polos.clock import Clock, Ids, Rng
+from polos.core.durations import SECOND
 from polos.core.failure import record
-from polos.core.model import Outcome, WorkerInfo
+from polos.core.model import Declared, Execution, Outcome, WorkerInfo
 from polos.core.ops import Block, CommitAnswer, Finish, Release
+from polos.core.status import SUSPECT
 from polos.errors import CorruptRecord, EngineError, InvalidInput, LeaseLost, OwnerLost, StoredValueMismatch
 from polos.ports import Claim, ClaimRequest, WorkerStore
 from polos.worker import divergence
@@ -49,6 +53,10 @@ class LocalWorker:
         replay_stall: float = REPLAY_STALL,
         on_fault: Callable[[BaseException], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
+        code: str = "",
+        interpose: Callable[[Execution, RunCall], RunCall] | None = None,
+        has_pulse: bool = True,
+        claim_wait: float = CLAIM_WAIT,
     ) -> None:
         self.store, self.registry = store, registry
         self.clock, self.ids, self.rng = clock, ids, rng
@@ -69,6 +77,12 @@ class LocalWorker:
         self._forget: Callable[[], None] | None = None
         self._started_at = clock.now()
         self._again: asyncio.Task[None] | None = None
+        self._code = code
+        self._interpose = interpose
+        self._has_pulse = has_pulse
+        self._claim_wait = claim_wait
+        self._suspect: Session | None = None
+        self._claiming: asyncio.Task[list[Claim]] | None = None
         self._heartbeat = Heartbeat(
             clock, self._renew, lambda: store.lease_seconds or LEASE_SECONDS, self._leases_ended, self._blocked
         )
@@ -77,7 +91,8 @@ class LocalWorker:
 
     async def work(self) -> None:
         """Claims and runs until cancelled."""
-        self._heartbeat.start()
+        if self._has_pulse:
+            self._heartbeat.start()
         await self.introduce()
         self._forget = self.store.on_outcome(self.id, self._outcome_came)
         while not self._stopping:
@@ -91,12 +106,24 @@ class LocalWorker:
                 await self._wait_for_room(room)
                 continue
             try:
-                claims = await self.store.claim(self._request(room), CLAIM_WAIT)
+                claims = await self._claim(self._request(room))
             except LeaseLost:
                 await self._begin_again()
                 continue
             for claim in claims:
                 self._enter(claim)
+
+    async def _claim(self, request: ClaimRequest) -> list[Claim]:
+        if self._suspect is None:
+            return await self.store.claim(request, self._claim_wait)
+        # What this asks for ends with the suspect's clearing, so the call can be given up.
+        self._claiming = self.loop.create_task(self.store.claim(request, self._claim_wait))
+        try:
+            await asyncio.wait({self._claiming})
+            return [] if self._claiming.cancelled() else self._claiming.result()
+        finally:
+            self._claiming.cancel()
+            self._claiming = None
 
     async def _wait_for_room(self, room: int) -> None:
         try:
@@ -116,8 +143,11 @@ class LocalWorker:
         holding = {number: session.outbox.lease.epoch for number, session in self._running.items()}
         return WorkerInfo(
             id=self.id, pid=os.getpid(), project=self._project, complete=self._complete, claims=self.claims(),
-            workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self._started_at,
+            workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self._started_at, code=self._code,
+            declared=tuple(Declared(workflow_id=w.id, queue=w.queue) for w in self.registry),
             triggers=tuple(w.trigger for w in self.registry if w.trigger is not None),
+            schedules=tuple(w.schedule for w in self.registry if w.schedule is not None),
+            queues=tuple(self.registry.queues),
         ), holding  # fmt: skip
 
     def attached(self, holding: Mapping[int, int], asked_at: float) -> None:
@@ -172,6 +202,7 @@ class LocalWorker:
             held=_Held(self._hot),
             root_ids=None if self.roots is None else frozenset(self.roots),
             only_rest=self.claims() == "rest",
+            runs_suspect=self._suspect is not None,
         )
 
     def claims(self) -> Literal["all", "own", "rest"]:
@@ -189,6 +220,7 @@ class LocalWorker:
         if hot is not None:
             self._running[number] = hot
             hot.reclaim(claim)
+            self._suspect_maybe(hot, claim)
             return
         if claim.is_held:
             # It has been dropped from memory, and the claim brings only the newest outcomes.
@@ -197,14 +229,19 @@ class LocalWorker:
         stale = self._running.pop(number, None)
         if stale is not None:
             stale.drop()
-        self._running[number] = self._new_session(claim)
+        self._running[number] = entered = self._new_session(claim)
+        self._suspect_maybe(entered, claim)
 
     def _new_session(self, claim: Claim) -> Session:
         workflow = self.registry.get(claim.execution.workflow_id)
         assert workflow is not None, "a worker claims only workflows of its own manifest"
-        session = Session(self, claim, workflow.encode_result)
+        limit = claim.execution.run_timeout
+        if limit is None and workflow.run_timeout_seconds is not None:  # it was started by its id alone
+            limit = round(workflow.run_timeout_seconds * SECOND)
+        state = workflow.state_of(claim.execution.initial_state)
+        session = Session(self, claim, workflow.encode_result, state, limit)
         try:
-            payload = workflow.decode_input(claim.execution.input) if workflow.takes_payload else None
+            payload = workflow.decode_input(claim.execution.input, claim.execution.created_at)
         except (InvalidInput, StoredValueMismatch, CorruptRecord) as error:
             # An input never checked before (S9) is at fault itself; under an execution that has begun, the code has changed.
             if isinstance(error, InvalidInput) and not (claim.entries or claim.pending or claim.attempts):
@@ -212,10 +249,23 @@ class LocalWorker:
             else:
                 session.refuse(Block(reason=divergence.input_mismatch(error)))
             return session
-        context = WorkflowContext(session)
-        arguments: tuple[Any, ...] = (context, payload) if workflow.takes_payload else (context,)
-        session.start(workflow.fn(*arguments))
+        session.start(coroutine_of(workflow, WorkflowContext(session), payload))
         return session
+
+    def _suspect_maybe(self, session: Session, claim: Claim) -> None:
+        if claim.execution.deaths >= SUSPECT:
+            self._suspect = session
+
+    def session_cleared(self, session: Session) -> None:
+        """It has got an outcome, parked or ended: it did not bring the process down (S8.3)."""
+        if self._suspect is session:
+            self._suspect = None
+            if self._claiming is not None:
+                self._claiming.cancel()
+
+    def body_for(self, execution: Execution, call: RunCall) -> RunCall:
+        """Returns the call whose body is run: tests may put another in its place."""
+        return call if self._interpose is None else self._interpose(execution, call)
 
     def _outcome_came(self, number: int) -> None:
         session = self._running.get(number)
@@ -226,6 +276,7 @@ class LocalWorker:
 
     def session_parked(self, session: Session) -> None:
         number = session.execution.number
+        self.session_cleared(session)
         self._running.pop(number, None)
         self._hot[number] = session
         while len(self._hot) > self._max_hot:
@@ -235,6 +286,7 @@ class LocalWorker:
 
     def session_over(self, session: Session, error: BaseException | None) -> None:
         number = session.execution.number
+        self.session_cleared(session)
         if self._running.get(number) is session:
             del self._running[number]
         self._room.set()

@@ -89,7 +89,7 @@ async def _run(
             if await runner_of(polos, execution) is None:
                 _check_code(execution)
             if execution.status is Status.BLOCKED:
-                await polos.unblock()
+                await polos.retry(execution)
         else:
             assert workflow is not None
             execution = await polos.get(await workflow.invoke(polos, payload))

@@ -100,7 +100,21 @@ class WireStore:
         self._workers: dict[str, Remote] = {}
         self._followed: list[Remote] = []
         self._reader = open_reader(f"sqlite:///{owner.path}")
-        for name in ("search", "journal", "waits", "attempts", "events", "logs", "counts", "workers"):
+        for name in (
+            "search",
+            "journal",
+            "waits",
+            "attempts",
+            "events",
+            "logs",
+            "counts",
+            "workers",
+            "superseded",
+            "lives",
+            "schedules",
+            "queues",
+            "place_in_line",
+        ):
             setattr(self, name, getattr(self._reader, name))
         for name in ("take_over", "bury", "fire_due", "on_due", "wake_watchers", "care"):
             setattr(self, name, getattr(owner.store, name))
@@ -147,11 +161,13 @@ class WireStore:
     async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
         await self._caller.resume(execution_id, step_key, data, answer_id)
 
+    def __getattr__(self, name: str) -> Any:
+        if name in ("cancel", "retry", "put_schedule", "change_schedule", "trigger_schedule", "backfill_schedule"):
+            return getattr(self._caller, name)
+        raise AttributeError(name)
+
     def changed(self, execution_id: str) -> asyncio.Future[None]:
         return self._caller.changed(execution_id)
-
-    async def requeue_blocked(self) -> int:
-        return await self._caller.requeue_blocked()
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from polos.core.codec import plain
-from polos.core.model import Failure, Kind, Outcome
+from polos.core.model import Failure, Kind, Outcome, WorkerInfo
 from polos.core.ops import Block, CloseWait, Finish, Lease, Logs, Record, Release, StepStarted
 from polos.core.status import Status
-from polos.errors import LeaseLost, UsageError
+from polos.errors import ExecutionEnded, LeaseLost, UsageError
 from polos.ports import EventFilter, LogFilter, Store
 from tests.conformance.acts import (
     SECOND,
@@ -216,9 +216,34 @@ async def test_a_terminal_execution_is_changed_by_no_late_write(store: Store, cl
     clock.move(5)
     await store.fire_due()
     assert await store.take_over() == 0
-    assert await store.requeue_blocked() == 0
+    await come(store, "new")
+    with pytest.raises(ExecutionEnded):
+        await store.cancel(hand.execution.id)
+    with pytest.raises(ExecutionEnded):
+        await store.retry(hand.execution.id)
     assert await claim(store) == []
     assert (await store.get(hand.execution.id), await store.journal(hand.execution.id)) == before
+
+
+async def come(store: Store, code: str, id: str = "wrk_1") -> None:
+    """A worker says hello with this code."""
+    info = WorkerInfo(id=id, pid=1, project="p", complete=False, workflow_ids=("wf",), code=code)
+    await store.hello(info, {})
+
+
+async def test_a_blocked_execution_gets_one_try_with_each_other_code(store: Store) -> None:
+    await come(store, "old")
+    hand = await begun(store)
+    await hand.commit(Block(reason='{"kind":"diverged"}'))
+    found = await store.get(hand.execution.id)
+    assert found is not None and found.blocked_code == "old"
+    await come(store, "old", "wrk_2")
+    assert await claim(store) == []
+    await come(store, "new")
+    hand = await hand.reclaimed()
+    await hand.commit(Block(reason='{"kind":"diverged"}'))
+    await come(store, "new", "wrk_2")
+    assert await claim(store) == []
 
 
 async def test_a_blocked_execution_keeps_its_reason_until_it_is_given_another_try(store: Store) -> None:
@@ -228,7 +253,7 @@ async def test_a_blocked_execution_keeps_its_reason_until_it_is_given_another_tr
     found = await store.get(hand.execution.id)
     assert found is not None and (found.status, found.blocked_reason) == (Status.BLOCKED, reason)
     assert await claim(store) == []
-    assert await store.requeue_blocked() == 1
+    await come(store, "new")
     again = await hand.reclaimed()
     await again.commit(Finish(outcome=Outcome.COMPLETED, value=stored(3)))
     found = await store.get(hand.execution.id)
@@ -238,11 +263,11 @@ async def test_a_blocked_execution_keeps_its_reason_until_it_is_given_another_tr
 
 async def test_a_blocked_execution_can_block_again_for_another_reason(store: Store) -> None:
     hand = await begun(store)
-    for reason in ('{"kind":"one"}', '{"kind":"two"}'):
+    for reason, code in (('{"kind":"one"}', "new"), ('{"kind":"two"}', "newer")):
         await hand.commit(Block(reason=reason))
         found = await store.get(hand.execution.id)
         assert found is not None and found.blocked_reason == reason
-        await store.requeue_blocked()
+        await come(store, code)
         hand = await hand.reclaimed()
 
 

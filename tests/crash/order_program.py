@@ -255,8 +255,7 @@ async def finish_fickle(polos: Polos) -> None:
         assert status is Status.BLOCKED, f"changed code ran on to {status}"
         fickle_code = "old"
     if await status_of(polos, handle) is Status.BLOCKED:
-        assert polos.host.store is not None
-        await polos.host.store.requeue_blocked()
+        await polos.retry(handle)
     result = await polos.result(handle, timeout=20)
     LEDGER.add("result", handle.id, plain(result))
 

@@ -20,7 +20,7 @@ OPS = (
     "Block", "Finish",
 )  # fmt: skip
 TRANSACTIONS = (
-    "start", "claim", "publish", "resume", "fire_due", "take_over", "hello", "goodbye", "requeue_blocked", "fetch",
+    "start", "claim", "publish", "resume", "fire_due", "take_over", "hello", "goodbye", "retry", "fetch",
 )  # fmt: skip
 
 

@@ -192,7 +192,7 @@ async def test_a_renamed_step_blocks_with_both_lines_and_the_old_code_unblocks_i
     async with engine(new) as polos:  # another start with the wrong code changes nothing
         assert (await polos.get(handle.id)).status is Status.BLOCKED
     async with engine(old) as polos:
-        assert await polos.unblock() == 1
+        assert (await polos.retry(handle.id)).reopened
         assert await polos.result(handle.id, 10) == ["reserve", "charge"]
 
 
@@ -274,7 +274,7 @@ async def test_a_stored_value_that_no_longer_fits_blocks_before_user_code_sees_i
         why = reason(await until(polos, handle, "blocked"))
     assert why["kind"] == "stored_value_mismatch" and "'load'" in why["message"] and "needed" in why["message"]
     async with engine(old) as polos:
-        await polos.unblock()
+        await polos.retry(handle.id)
         assert await polos.result(handle.id, 10) == "Narrow"
 
 
@@ -296,7 +296,7 @@ async def test_a_payload_that_no_longer_fits_blocks_an_execution_that_has_begun(
             await polos.publish("go")
             assert reason(await until(polos, handle, "blocked"))["kind"] == "stored_value_mismatch"
         async with engine(old) as polos:
-            await polos.unblock()
+            await polos.retry(handle.id)
             assert await polos.result(handle.id, 10) == first.__name__
 
 

@@ -44,7 +44,10 @@ def test_the_roles_are_no_more_than_they_need() -> None:
     may = {role: {name for name, method in METHODS.items() if role in method.roles} for role in Role}
     assert may[Role.RENEWAL] == {"renew"}
     assert may[Role.HEIR] == {"yield"}
-    assert may[Role.CLIENT] == {"start", "publish", "resume", "get", "find", "changed"}
+    assert may[Role.CLIENT] == {
+        "start", "publish", "resume", "get", "find", "changed", "cancel", "retry", "put_schedule", "change_schedule",
+        "trigger_schedule", "backfill_schedule",
+    }  # fmt: skip
     assert not may[Role.WORKER] & {"renew", "yield"}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from polos.authoring.state import StateKeeper
 from polos.calls import EventCall, RunCall, SleepCall, ValueCall
 from polos.core.codec import decode, encode
 from polos.core.model import Entry, Kind, Outcome
@@ -160,6 +161,8 @@ class Host:
         replay_stall: float = 60.0,
         lag: float = 0.02,
         deaths: int = 0,
+        stops_at: float | None = None,
+        time_limit: int | None = None,
     ) -> None:
         self.loop = loop
         self.clock = VirtualClock(loop)
@@ -178,6 +181,9 @@ class Host:
         self._over = False
         self._error: BaseException | None = None
         self.store.on_outcome("wrk", self._came)
+        self._time_limit = time_limit
+        if stops_at is not None:
+            loop.call_later(stops_at, self.store.stop)
         already = len(snapshot.events) if snapshot else 0
         for delay, topic, data in events[already:]:
             loop.call_later(delay, self.store.publish, topic, encode(data))
@@ -195,6 +201,11 @@ class Host:
         self._over, self._error = True, error
         self._moved.set()
 
+    def session_cleared(self, session: Session) -> None: ...
+
+    def body_for(self, execution: Any, call: RunCall) -> RunCall:
+        return call
+
     def holds_leases(self) -> bool:
         return True
 
@@ -204,7 +215,7 @@ class Host:
     def enter(self) -> TracedSession:
         """Claims and starts a new session."""
         claim = self.store.take()
-        session = TracedSession(self, claim, encode)
+        session = TracedSession(self, claim, encode, StateKeeper("w", None, None), self._time_limit)
         session.trace = []
         self.result.passes.append(session.trace)
         self.session = session

@@ -18,6 +18,7 @@ from polos.core.ops import (
     Block,
     CloseWait,
     CommitAnswer,
+    Expire,
     Finish,
     Lease,
     Logs,
@@ -27,6 +28,7 @@ from polos.core.ops import (
     Record,
     Release,
     RetryAt,
+    SaveState,
     StepStarted,
 )
 from polos.core.status import Status
@@ -212,7 +214,9 @@ class MemoryStore:
             case Block() | Finish():
                 self.end = op
                 self._set(Status.BLOCKED if isinstance(op, Block) else Status(op.outcome.value))
-            case StepStarted() | Logs():
+            case Expire():
+                self.stop(Outcome.TIMED_OUT)
+            case StepStarted() | Logs() | SaveState():
                 pass
             case _:
                 raise NotImplementedError(op)
@@ -236,6 +240,15 @@ class MemoryStore:
         """Publishes an event and completes what waits for it."""
         self.events.append((topic, data))
         self._match_events()
+
+    def stop(self, outcome: Outcome = Outcome.CANCELLED) -> None:
+        """Records the stop of the execution, once."""
+        if self.end is None and not any(entry.kind is Kind.STOP for entry in self.entries):
+            seq = len(self.entries)
+            self._append(
+                Entry(key="polos:stop", kind=Kind.STOP, outcome=outcome, seq=0, after=seq, request='{"ran_for":0}')
+            )
+            self._wake()
 
     def _match_events(self) -> None:
         for wait in list(self.pending.values()):

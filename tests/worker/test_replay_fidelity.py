@@ -38,6 +38,31 @@ def test_random_programs_replay_as_they_ran(start: int) -> None:
     assert not bad, "\n" + "\n".join(bad)
 
 
+def differences_stopped(seed: int) -> list[str]:
+    """Checks the program of a seed that is stopped at some instant: its clearing up replays as well (S8.4)."""
+    dice = Dice(seed)
+    stops_at = dice.random() ** 2 * 2
+    try:
+        return replay_differences(
+            program(seed), seed=seed, events=EVENTS, evicts=lambda: dice.random() < 0.5, stops_at=stops_at
+        )
+    except Stuck as stuck:
+        return [f"hangs: {stuck}"]
+
+
+@pytest.mark.parametrize("start", range(0, 500, CHUNK))
+def test_random_programs_that_are_stopped_replay_as_they_ran(start: int) -> None:
+    bad = []
+    for seed in range(start, start + CHUNK):
+        found = differences_stopped(seed)
+        if found:
+            bad.append(
+                f'python -c "from tests.worker.test_replay_fidelity import *; print(differences_stopped({seed}))"'
+                f"  # {found[0]}"
+            )
+    assert not bad, "\n" + "\n".join(bad)
+
+
 # ── shapes by name ───────────────────────────────────────────────────────────────────────────────────
 
 

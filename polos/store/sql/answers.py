@@ -15,7 +15,7 @@ def resume(execution_id: str, key: str, data: Stored, answer_id: str, now: int) 
     rows = yield "execution_by_id", {"id": execution_id}
     if not rows:
         raise UnknownExecution(f"there is no execution {execution_id}", hint="polos ps lists them")
-    number, status, _, topic_id = rows[0]
+    number, status, _, topic_id, _ = rows[0]
     answered = yield "answer_of", {"execution": number, "key": key}
     if answered and answered[0][1] == answer_id:
         return  # the call is made again, since its answer was lost

@@ -36,7 +36,15 @@ def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
     started, open_ = yield from _known_children(commit, op, root_id, root_workflow_id)
     for index, child in enumerate(op.children if not started else ()):
         parent = executions.Parent(
-            commit.execution, commit.id, op.key, index, commit.row[4], root_id, root_workflow_id, commit.topic
+            commit.execution,
+            commit.id,
+            op.key,
+            index,
+            commit.row[4],
+            root_id,
+            root_workflow_id,
+            commit.topic,
+            commit.row[5],
         )
         started.append((yield from executions.start_one(child, commit.now, parent)))
         open_ += 1
@@ -70,7 +78,7 @@ def _known_children(
     A step that was given up (its task cancelled) leaves no entry, but its children are there: they are its children
     whenever it is asked for again (S6.2).
     """
-    rows = yield "children_of", {"parent": commit.execution, "key": op.key}
+    rows = yield "children_of", {"parent": commit.execution, "key": op.key, "life": commit.row[5]}
     started = [
         Started(
             id=id_,

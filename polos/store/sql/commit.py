@@ -10,13 +10,14 @@ import orjson
 from polos import crashpoints
 from polos.core import failure as failures
 from polos.core.codec import encode
-from polos.core.model import Entry, Failure, Kind, NewEvent, Outcome, Stored
+from polos.core.model import Ending, Entry, Failure, Kind, NewEvent, Outcome, Stored
 from polos.core.ops import (
     Answer,
     Await,
     Block,
     CloseWait,
     CommitAnswer,
+    Expire,
     Finish,
     Lease,
     Logs,
@@ -26,6 +27,7 @@ from polos.core.ops import (
     Record,
     Release,
     RetryAt,
+    SaveState,
     StartChildren,
     StepStarted,
 )
@@ -34,17 +36,12 @@ from polos.errors import LeaseLost, UsageError
 from polos.store.sql import answers, executions
 from polos.store.sql.awaiting import begin_wait, close_wait
 from polos.store.sql.children import start_children
-from polos.store.sql.completion import complete, ended
+from polos.store.sql.completion import complete
+from polos.store.sql.ending import End, block, end, stopped
 from polos.store.sql.events import check_topic, publish_one
 from polos.store.sql.lifecycle import lifecycle, told
+from polos.store.sql.stopping import record_stop, stop_children
 from polos.store.sql.tx import Changed, Due, Queued, Tx
-
-_END = {Outcome.COMPLETED: Change.COMPLETE, Outcome.FAILED: Change.FAIL, Outcome.CANCELLED: Change.CANCEL}
-_END_EVENT = {
-    Outcome.COMPLETED: "workflow_finish",
-    Outcome.FAILED: "workflow_failed",
-    Outcome.CANCELLED: "workflow_cancelled",
-}
 
 
 class Commit:
@@ -81,7 +78,7 @@ class Commit:
                 outcomes += 1
         rows = yield "fence", {
             "execution": self.execution, "epoch": self.lease.epoch, "commit_number": self.number,
-            "outcomes": outcomes, "bytes": size, "log_lines": lines,
+            "outcomes": outcomes, "bytes": size, "log_lines": lines, "now": self.now,
         }  # fmt: skip
         if not rows:
             return (yield from self._repeated_or_lost())
@@ -109,7 +106,7 @@ class Commit:
     def _repeated_or_lost(self) -> Tx[CommitAnswer]:
         rows = yield "lease_state", {"execution": self.execution}
         if rows:
-            status, epoch, commit_number, _, worker_id = rows[0]
+            status, epoch, commit_number, _, worker_id, *_ = rows[0]
             if epoch == self.lease.epoch and commit_number >= self.number:
                 if status == Status.WAITING or (status == Status.QUEUED and worker_id == self.lease.worker_id):
                     return CommitAnswer(outcomes=(), parked=True)  # woken meanwhile, or not: a claim brings the rest
@@ -148,6 +145,13 @@ class Commit:
                 yield Queued()
             case Block():
                 yield from self._block(op)
+            case Expire():
+                yield from self._expire()
+            case SaveState():
+                value = op.value
+                yield "save_state", {
+                    "execution": self.execution, "value": value.text, "shape": value.shape, "checksum": value.checksum
+                }  # fmt: skip
             case Finish():
                 yield from self._finish(op)
             case Record() | StepStarted():
@@ -303,37 +307,27 @@ class Commit:
         yield Changed(self.execution, self.id)
 
     def _block(self, op: Block) -> Tx[None]:
-        yield from self._set_status(Change.BLOCK)
-        yield "insert_result", {
-            "execution": self.execution, "value": None, "shape": None, "checksum": None, "failure": None,
-            "cause_key": None, "reason": op.reason,
-        }  # fmt: skip
-        reason = orjson.loads(op.reason)
-        self.told.append(("workflow_blocked", {"execution": self.execution, "reason": reason.get("kind")}))
+        yield from self.flush()
+        rows = yield "code_of_worker", {"id": self.lease.worker_id}
+        code = rows[0][0] if rows else ""
+        yield from block(self.execution, op.reason, code, Status.RUNNING, self.now)
+
+    def _expire(self) -> Tx[None]:
+        """The running time is over: a stop like a cancel, of its children too (S8.5)."""
+        if self.row[7] is not None:
+            return
+        yield from self.flush()
+        self.elsewhere = True
+        yield from record_stop(self.execution, self.id, Ending.TIMEOUT, self.now)
+        yield from stop_children(self.execution, self.now)
 
     def _finish(self, op: Finish) -> Tx[None]:
-        status = after(Status.RUNNING, _END[op.outcome])
-        assert status is not None
-        error_type = op.failure.type_name if op.failure else None
-        yield "delete_waits", {"execution": self.execution}
-        yield (
-            "finish",
-            {"execution": self.execution, "status": status, "now": self.now, "error_type": error_type},
-        )
-        value = op.value
-        yield "insert_result", {
-            "execution": self.execution, "value": value.text if value else None, "shape": value.shape if value else None,
-            "checksum": value.checksum if value else None, "failure": failures.to_json(op.failure) if op.failure else None,
-            "cause_key": op.cause_key, "reason": None,
-        }  # fmt: skip
-        data: dict[str, Any] = {"execution": self.execution, "id": self.id}
-        if error_type:
-            data["error_type"] = error_type
-        self.told.append((_END_EVENT[op.outcome], data))
         yield from self.flush()
-        _, _, _, _, _, parent, parent_key, _ = self.row
-        yield from ended(self.id, None if parent is None else (int(parent), str(parent_key)), self.now)
-        yield Changed(self.execution, self.id)
+        how = End(op.outcome, op.value, op.failure, op.cause_key)
+        rows = yield "lease_state", {"execution": self.execution}
+        if rows[0][5] is not None:  # between finish and cancel the first commit wins (S8.4)
+            how = stopped(Ending(rows[0][5]), rows[0][6])
+        yield from end(self.execution, how, Status.RUNNING, self.now)
 
 
 def _is_invoke(op: Op) -> bool:

@@ -1,39 +1,30 @@
-"""Transactions that start, claim and take over executions (S6.2, S8.1, S9.1)."""
+"""Transactions that start executions, and the records of their rows (S6.2, S9.1). Claims none."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from polos.core import failure as failures
 from polos.core.ids import short_end, workflow_topic
 from polos.core.model import (
     Entry,
-    Execution,
     FailedAttempt,
     Kind,
     NewExecution,
     Outcome,
     PendingWait,
     Started,
-    WorkerInfo,
     verified,
 )
-from polos.core.ops import Lease
-from polos.core.status import Change, Status, after
+from polos.core.status import Status
 from polos.core.waits import same_value
 from polos.errors import (
-    CorruptRecord,
     IdempotencyConflict,
 )
-from polos.ports import Claim, ClaimRequest
-from polos.store.sql import triggers
-from polos.store.sql.completion import OFFERED_FOR, timed_out
 from polos.store.sql.lifecycle import lifecycle, topic
-from polos.store.sql.tx import Changed, Due, Queued, Row, Tx
+from polos.store.sql.tx import Due, Queued, Row, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +39,10 @@ class Parent:
     root_id: str
     root_workflow_id: str
     topic: int
+    life: int
 
 
-def start_one(new: NewExecution, now: int, parent: Parent | None = None) -> Tx[Started]:
+def start_one(new: NewExecution, now: int, parent: Parent | None = None, schedule: int | None = None) -> Tx[Started]:
     """Starts an execution, or gives back the one that its idempotency key names."""
     if new.idempotency_key is not None:
         rows = yield (
@@ -74,10 +66,11 @@ def start_one(new: NewExecution, now: int, parent: Parent | None = None) -> Tx[S
         "id": new.id, "workflow_id": new.workflow_id, "status": Status.QUEUED, "available_at": now + new.delay,
         "topic": topic_id, "event_position": position[0][0],
         "parent": parent.number if parent else None, "parent_key": parent.key if parent else None,
-        "parent_index": parent.index if parent else None, "root": parent.root if parent else 0,
+        "parent_index": parent.index if parent else None, "parent_life": parent.life if parent else 0,
+        "root": parent.root if parent else 0,
         "session_id": new.session_id, "user_id": new.user_id, "queue": new.queue,
-        "concurrency_key": new.concurrency_key, "idempotency_key": new.idempotency_key, "run_timeout": new.run_timeout,
-        "origin": new.origin,
+        "concurrency_key": new.concurrency_key or "", "schedule": schedule, "idempotency_key": new.idempotency_key,
+        "run_timeout": new.run_timeout, "origin": new.origin,
         "created_at": now,
     }  # fmt: skip
     if not rows:
@@ -127,86 +120,6 @@ def start(executions: Sequence[NewExecution], now: int) -> Tx[list[Started]]:
     for new in executions:
         started.append((yield from start_one(new, now)))
     return started
-
-
-def claim(request: ClaimRequest, now: int) -> Tx[list[Claim]]:
-    """Gives queued executions to a worker under a new epoch, oldest first, with the outcomes it does not have."""
-    rows = yield "claim", {
-        "running": after(Status.QUEUED, Change.CLAIM), "worker_id": request.worker_id, "now": now,
-        "offered_until": now - OFFERED_FOR, "limit": request.limit,
-        "any_workflow": 0, "workflow_ids": orjson.dumps(sorted(request.workflow_ids)).decode(),
-        "any_root": int(request.root_ids is None),
-        "root_ids": orjson.dumps(sorted(request.root_ids or ())).decode(), "only_rest": int(request.only_rest),
-    }  # fmt: skip
-    if not rows:
-        return []
-    found = yield "claimed_rows", {"numbers": orjson.dumps([row[0] for row in rows]).decode()}
-    claims: list[tuple[tuple[int, int], Claim]] = []
-    for row in found:
-        is_held = row[0] in request.held
-        since = request.held.get(row[0], 0)
-        try:
-            execution = _claimed(row)
-            entries = (yield from entries_after(execution.number, since)) if execution.seq > since else []
-        except CorruptRecord as damage:
-            yield from _set_aside(row, damage, now)
-            continue
-        pending: Any = ()
-        attempts: Any = ()
-        if execution.epoch > 1:
-            attempts = yield from attempts_of(execution.number)
-            if not is_held:
-                pending = yield from waits_of(execution.number)
-        lease = Lease(execution=execution.number, epoch=execution.epoch, worker_id=request.worker_id)
-        order = (execution.available_at, execution.number)
-        claims.append(
-            (
-                order,
-                Claim(
-                    lease=lease,
-                    execution=execution,
-                    entries=tuple(entries),
-                    since=since,
-                    is_held=is_held,
-                    pending=tuple(pending),
-                    attempts=tuple(attempts),
-                ),
-            )
-        )
-    claims.sort(key=lambda pair: pair[0])
-    return [claim for _, claim in claims]
-
-
-def _set_aside(row: Row, damage: CorruptRecord, now: int) -> Tx[None]:
-    """Blocks an execution whose records are damaged, so that it holds up no other (S3.4, S8.3)."""
-    number, id_ = row[0], row[1]
-    yield "set_status", {
-        "execution": number, "status": after(Status.RUNNING, Change.BLOCK), "worker_id": None, "available_at": now,
-    }  # fmt: skip
-    reason = {"kind": "corrupt_record", "message": damage.message, "hint": damage.hint}
-    yield "insert_result", {
-        "execution": number, "value": None, "shape": None, "checksum": None, "failure": None, "cause_key": None,
-        "reason": orjson.dumps(reason).decode(),
-    }  # fmt: skip
-    topic_id = (yield "execution_by_id", {"id": id_})[0][3]
-    yield from lifecycle(topic_id, [("workflow_blocked", {"execution": number, "reason": reason["kind"]})], now)
-    yield Changed(number, id_)
-    yield Queued()  # another one may be claimed in its place
-
-
-def _claimed(row: Row) -> Execution:
-    (number, id_, workflow_id, status, created_at, started_at, available_at, epoch, seq, deaths, life, stored_bytes,
-     log_lines, worker_id, parent_id, parent_key, root_id, root_workflow_id, session_id, user_id, idempotency_key,
-     run_timeout, value, shape, checksum, state, state_shape, state_checksum) = row  # fmt: skip
-    return Execution(
-        number=number, id=id_, workflow_id=workflow_id, status=Status(status), created_at=created_at,
-        started_at=started_at, available_at=available_at, epoch=epoch, seq=seq, deaths=deaths, life=life,
-        stored_bytes=stored_bytes, log_lines=log_lines, worker_id=worker_id, parent_id=parent_id, parent_key=parent_key,
-        root_id=root_id, root_workflow_id=root_workflow_id, session_id=session_id, user_id=user_id,
-        idempotency_key=idempotency_key, run_timeout=run_timeout,
-        input=verified(value, shape, checksum, f"the input of {id_}"),
-        initial_state=verified(state, state_shape, state_checksum, f"the state of {id_}") if state else None,
-    )  # fmt: skip
 
 
 def entry_from(row: Row) -> Entry:
@@ -259,78 +172,3 @@ def attempts_of(execution: int) -> Tx[list[FailedAttempt]]:
     """Returns the execution's failed attempts, oldest first."""
     rows = yield "attempts_of", {"execution": execution}
     return [attempt_from(row) for row in rows]
-
-
-def take_over(now: int, keep: Collection[str] = ()) -> Tx[int]:
-    """Queues what workers other than these held: one death more each (S1.3, S8.2)."""
-    kept = orjson.dumps(sorted(keep)).decode()
-    yield "bury_workers", {"now": now, "keep": kept}
-    rows = yield "take_over", {"queued": after(Status.RUNNING, Change.TAKE_OVER), "now": now, "keep": kept}
-    return (yield from _queued(rows))
-
-
-def bury(worker_id: str, now: int) -> Tx[int]:
-    """Gives a worker up, and queues what it held (S8.2)."""
-    yield "goodbye", {"id": worker_id, "now": now}
-    rows = yield "bury", {"queued": after(Status.RUNNING, Change.TAKE_OVER), "now": now, "worker_id": worker_id}
-    yield Queued()  # also for what was offered to it first
-    return (yield from _queued(rows))
-
-
-def _queued(rows: Sequence[Row]) -> Tx[int]:
-    for number, id_ in rows:
-        yield Changed(number, id_)
-    if rows:
-        yield Queued()
-    return len(rows)
-
-
-def fire_due(now: int, limit: int = 500) -> Tx[int | None]:
-    """Completes what is due, and returns the instant of the next."""
-    rows = yield "due_waits", {"now": now, "limit": limit}
-    for execution, key, kind in rows:
-        yield from timed_out(execution, key, kind, now)
-    deadline = (yield "next_deadline", {})[0][0]
-    available = (yield "next_available", {"now": now})[0][0]
-    offered = (yield "next_offer", {"offered_until": now - OFFERED_FOR})[0][0]
-    instants = [deadline, available, (yield from triggers.fire_batches(now))]
-    if offered is not None:
-        instants.append(offered + OFFERED_FOR)
-    yield Queued()
-    return min((at for at in instants if at is not None), default=None)
-
-
-def hello(worker: WorkerInfo, holding: Mapping[int, int], now: int) -> Tx[None]:
-    """Introduces a worker and its manifest; what it does not know that it holds is queued again."""
-    yield "hello", {
-        "id": worker.id, "pid": worker.pid, "project": worker.project, "complete": int(worker.complete),
-        "claims": worker.claims, "workflow_ids": orjson.dumps(worker.workflow_ids).decode(),
-        "started_at": worker.started_at,
-    }  # fmt: skip
-    yield from triggers.register(worker, now)
-    yield from _give_back(worker.id, holding, now)
-
-
-def requeue_blocked(now: int) -> Tx[int]:
-    """Gives blocked executions one try with the code that is here now (S8.3)."""
-    rows = yield "requeue_blocked", {"queued": after(Status.BLOCKED, Change.UNBLOCK), "now": now}
-    if rows:
-        yield Queued()
-    return len(rows)
-
-
-def goodbye(worker_id: str, now: int) -> Tx[None]:
-    """Notes that a worker has gone; what it still holds, by a claim whose answer it did not wait for, is queued again."""
-    yield "goodbye", {"id": worker_id, "now": now}
-    yield from _give_back(worker_id, {}, now)
-
-
-def _give_back(worker_id: str, holding: Mapping[int, int], now: int) -> Tx[None]:
-    held = yield "held_by", {"worker_id": worker_id}
-    unknown = [number for number, epoch in held if holding.get(number) != epoch]
-    if unknown:
-        yield "give_back", {
-            "queued": after(Status.RUNNING, Change.RELEASE), "now": now, "worker_id": worker_id,
-            "numbers": orjson.dumps(unknown).decode(),
-        }  # fmt: skip
-    yield Queued()  # who may claim what depends on who is there

@@ -6,7 +6,7 @@ from typing import Any
 
 from polos.core import failure as failures
 from polos.core.ids import SHORT_END
-from polos.core.model import Execution, LogLine, Stored, verified
+from polos.core.model import Ending, Execution, LogLine, Stored, verified
 from polos.core.status import Status
 from polos.errors import UsageError
 from polos.ports import EventFilter, ExecutionFilter, LogFilter
@@ -22,7 +22,8 @@ def execution_from(row: Row, check: bool = True) -> Execution:
     (number, id_, workflow_id, status, created_at, started_at, ended_at, available_at, epoch, seq, deaths, life,
      stored_bytes, log_lines, worker_id, parent_id, parent_key, root_id, root_workflow_id, session_id, user_id,
      idempotency_key, run_timeout, value, shape, checksum, state, state_shape, state_checksum, result, result_shape,
-     result_checksum, failure, cause_key, reason, error_type) = row  # fmt: skip
+     result_checksum, failure, cause_key, reason, error_type, blocked_code, queue, concurrency_key, placed_at, ran_for,
+     ending, schedule, kept, kept_shape, kept_checksum) = row  # fmt: skip
     value_of = verified if check else _unverified
     return Execution(
         number=number, id=id_, workflow_id=workflow_id, status=Status(status), created_at=created_at,
@@ -35,6 +36,10 @@ def execution_from(row: Row, check: bool = True) -> Execution:
         result=value_of(result, result_shape, result_checksum, f"the result of execution {number}") if result else None,
         failure=failures.from_json(failure) if failure else None, cause_key=cause_key,
         blocked_reason=reason if status == Status.BLOCKED else None, error_type=error_type,
+        blocked_code=blocked_code if status == Status.BLOCKED else None, queue=queue,
+        concurrency_key=concurrency_key or None, placed_at=placed_at, ran_for=ran_for,
+        ending=Ending(ending) if ending else None, schedule=schedule,
+        state=value_of(kept, kept_shape, kept_checksum, f"the state of execution {number}") if kept else None,
     )  # fmt: skip
 
 

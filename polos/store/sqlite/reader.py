@@ -11,13 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from polos.core.model import Entry, Event, Execution, FailedAttempt, LogLine, PendingWait, WorkerInfo
+from polos.core.model import (
+    Entry,
+    Event,
+    Execution,
+    FailedAttempt,
+    Life,
+    LogLine,
+    Outcome,
+    PendingWait,
+    QueueState,
+    Schedule,
+    WorkerInfo,
+)
 from polos.core.status import Status
 from polos.errors import StoreUnavailable
 from polos.ports import EventFilter, ExecutionFilter, LogFilter
 from polos.store.sql import listing
 from polos.store.sql.events import event_from
 from polos.store.sql.executions import attempt_from, entry_from, wait_from
+from polos.store.sql.schedules import schedules_from
 from polos.store.sql.statements import statements
 
 if TYPE_CHECKING:
@@ -156,9 +169,41 @@ class SqliteReader:
                 started_at=r[5],
                 claims=r[6],
                 ended_at=r[7],
+                code=r[8],
             )
             for r in rows
         ]
+
+    async def superseded(self, execution_id: str) -> list[tuple[int, Entry]]:
+        number = await self._number(execution_id)
+        rows = await self._named("superseded_entries", {"execution": number})
+        return [(row[-1], entry_from(row[:-1])) for row in rows]
+
+    async def lives(self, execution_id: str) -> list[Life]:
+        number = await self._number(execution_id)
+        return [
+            Life(number=n, outcome=Outcome(outcome), error_type=error_type, cause_key=cause_key, ended_at=ended_at,
+                 retried_at=retried_at)
+            for n, outcome, error_type, cause_key, ended_at, retried_at in await self._named("lives_of", {"execution": number})
+        ]  # fmt: skip
+
+    async def schedules(self) -> list[Schedule]:
+        return schedules_from(await self._named("schedules"))
+
+    async def queues(self) -> list[QueueState]:
+        states = await self._named("queue_states")
+        holders: dict[tuple[str, str], list[int]] = {}
+        for queue, key, number in await self._named("queue_holders"):
+            holders.setdefault((queue, key), []).append(number)
+        return [
+            QueueState(name=name, concurrency_key=key, concurrency_limit=limit, queued=queued, oldest_at=oldest_at,
+                       running=tuple(holders.get((name, key), ())))
+            for name, key, limit, queued, oldest_at in states
+        ]  # fmt: skip
+
+    async def place_in_line(self, execution_id: str) -> int:
+        number = await self._number(execution_id)
+        return int((await self._named("place_in_line", {"execution": number}))[0][0])
 
     async def close(self) -> None:
         self._closed = True

@@ -11,12 +11,23 @@ from typing import TypeVar
 
 from polos import crashpoints
 from polos.clock import Clock
-from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
+from polos.core.model import (
+    Execution,
+    NewEvent,
+    NewExecution,
+    Published,
+    Retried,
+    ScheduleRule,
+    Started,
+    Stopped,
+    Stored,
+    WorkerInfo,
+)
 from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.core.status import TERMINAL
 from polos.errors import StoreUnavailable
-from polos.ports import Claim, ClaimRequest
-from polos.store.sql import answers, events, executions
+from polos.ports import Claim, ClaimRequest, ScheduleChange
+from polos.store.sql import answers, claiming, due, events, executions, retrying, schedules, stopping, workers
 from polos.store.sql.commit import Commit
 from polos.store.sql.tx import Changed, Due, Hint, Queued, Tx
 from polos.store.sqlite.committer import Committer, Durability
@@ -46,6 +57,7 @@ class SqliteStore(SqliteReader):
         self._work = asyncio.Event()
         self._when_broken: Callable[[BaseException], None] | None = None
         self._queued = 0  # how often something was queued
+        self._turn = claiming.Turn()
         self._found_less: dict[
             str, object
         ] = {}  # by worker: what it asked for when it last got less than it could take
@@ -162,6 +174,28 @@ class SqliteStore(SqliteReader):
     async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
         await self._submit(lambda: answers.resume(execution_id, step_key, data, answer_id, self._clock.now()), "resume")
 
+    async def cancel(self, execution_id: str) -> Stopped:
+        return await self._submit(lambda: stopping.cancel(execution_id, self._clock.now()), "cancel")
+
+    async def retry(self, execution_id: str) -> Retried:
+        return await self._submit(lambda: retrying.retry(execution_id, self._clock.now()), "retry")
+
+    async def put_schedule(self, rule: ScheduleRule, schedule_id: str) -> str:
+        return await self._submit(lambda: schedules.put(rule, schedule_id, self._clock.now()), "put_schedule")
+
+    async def change_schedule(self, schedule_id: str, change: ScheduleChange) -> None:
+        await self._submit(lambda: schedules.change(schedule_id, change, self._clock.now()), "change_schedule")
+
+    async def trigger_schedule(self, schedule_id: str, execution_id: str) -> Started:
+        return await self._submit(
+            lambda: schedules.trigger(schedule_id, execution_id, self._clock.now()), "trigger_schedule"
+        )
+
+    async def backfill_schedule(self, schedule_id: str, since: int, until: int) -> list[int]:
+        return await self._submit(
+            lambda: schedules.backfill(schedule_id, since, until, self._clock.now()), "backfill_schedule"
+        )
+
     def changed(self, execution_id: str) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._closed:
@@ -206,11 +240,11 @@ class SqliteStore(SqliteReader):
         return None
 
     async def hello(self, worker: WorkerInfo, holding: Mapping[int, int]) -> None:
-        await self._submit(lambda: executions.hello(worker, holding, self._clock.now()), "hello")
+        await self._submit(lambda: workers.hello(worker, holding, self._clock.now()), "hello")
 
     async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
         deadline = self._clock.monotonic() + wait
-        wants = (request.workflow_ids, request.root_ids)
+        wants = (request.workflow_ids, request.root_ids, request.runs_suspect)
         while True:
             asked = (self._queued, wants)
             if self._found_less.get(request.worker_id) != asked:  # else there is nothing new since the last look
@@ -231,18 +265,18 @@ class SqliteStore(SqliteReader):
                 continue  # one last look
 
     async def _claim(self, request: ClaimRequest) -> list[Claim]:
-        claiming = self._submit(lambda: executions.claim(request, self._clock.now()), "claim")
+        taking = self._submit(lambda: claiming.claim(request, self._clock.now(), self._turn), "claim")
         try:
-            return await asyncio.shield(claiming)
+            return await asyncio.shield(taking)
         except asyncio.CancelledError:
-            claiming.add_done_callback(self._give_back)
+            taking.add_done_callback(self._give_back)
             raise
 
-    def _give_back(self, claiming: asyncio.Future[list[Claim]]) -> None:
+    def _give_back(self, taking: asyncio.Future[list[Claim]]) -> None:
         """A claim whose caller has gone is given back, so that nothing is held by nobody."""
-        if claiming.cancelled() or claiming.exception() is not None or self._committer is None:
+        if taking.cancelled() or taking.exception() is not None or self._committer is None:
             return
-        for claim in claiming.result():
+        for claim in taking.result():
             self.commit(claim.lease, 1, [Release()], claim.execution.seq).add_done_callback(_retrieved)
 
     def commit(self, lease: Lease, number: int, ops: Sequence[Op], since: int) -> asyncio.Future[CommitAnswer]:
@@ -261,21 +295,18 @@ class SqliteStore(SqliteReader):
         return forget
 
     async def goodbye(self, worker_id: str) -> None:
-        await self._submit(lambda: executions.goodbye(worker_id, self._clock.now()), "goodbye")
+        await self._submit(lambda: workers.goodbye(worker_id, self._clock.now()), "goodbye")
 
     # ── EngineStore ──────────────────────────────────────────────────────────────────────────────────
 
     async def take_over(self, keep: Collection[str] = ()) -> int:
-        return await self._submit(lambda: executions.take_over(self._clock.now(), keep), "take_over")
+        return await self._submit(lambda: workers.take_over(self._clock.now(), keep), "take_over")
 
     async def bury(self, worker_id: str) -> int:
-        return await self._submit(lambda: executions.bury(worker_id, self._clock.now()), "bury")
+        return await self._submit(lambda: workers.bury(worker_id, self._clock.now()), "bury")
 
-    async def requeue_blocked(self) -> int:
-        return await self._submit(lambda: executions.requeue_blocked(self._clock.now()), "requeue_blocked")
-
-    async def fire_due(self) -> int | None:
-        return await self._submit(lambda: executions.fire_due(self._clock.now()), "fire_due")
+    async def fire_due(self, with_schedules: bool = True) -> int | None:
+        return await self._submit(lambda: due.fire_due(self._clock.now(), with_schedules), "fire_due")
 
     def on_due(self, callback: Callable[[int], None]) -> Callable[[], None]:
         self._on_due.add(callback)

@@ -33,7 +33,7 @@ FROM event e JOIN topic t ON t.id = e.topic WHERE e.position = :position
 SELECT e.position, e.data FROM event e
 WHERE e.topic = (SELECT id FROM topic WHERE name = :name) AND e.position > :since
   AND e.position NOT IN (
-    SELECT event FROM journal WHERE execution = :execution AND event IS NOT NULL
+    SELECT event FROM journal WHERE execution = :execution AND event IS NOT NULL AND superseded = 0
       AND key NOT IN (SELECT key FROM released WHERE execution = :execution))
   AND (e.id IS NOT NULL)
 ORDER BY e.sequence LIMIT :limit

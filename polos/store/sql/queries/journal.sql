@@ -44,7 +44,8 @@ INSERT INTO attempt (execution, key, attempt, failure, started_at, ended_at, due
 VALUES (:execution, :key, :attempt, :failure, :started_at, :ended_at, :due_at)
 
 -- name: attempts_of
-SELECT key, attempt, failure, started_at, ended_at, due_at FROM attempt WHERE execution = :execution ORDER BY position
+SELECT key, attempt, failure, started_at, ended_at, due_at FROM attempt
+WHERE execution = :execution AND superseded = 0 ORDER BY position
 
 -- name: insert_answer
 INSERT INTO answer (execution, key, id, value, shape, checksum, created_at)
@@ -57,7 +58,8 @@ SELECT position, id, value, shape, checksum, created_at FROM answer WHERE execut
 -- name: children_results
 SELECT e.workflow_id, e.status, r.value, r.shape, r.checksum, r.failure
 FROM execution e LEFT JOIN result r ON r.execution = e.number
-WHERE e.parent = :parent AND e.parent_key = :key ORDER BY e.parent_index
+WHERE e.parent = :parent AND e.parent_key = :key AND e.parent_life = (SELECT p.life FROM execution p WHERE p.number = :parent)
+ORDER BY e.parent_index
 
 -- name: ended_result
 SELECT e.number, e.status, r.value, r.shape, r.checksum, r.failure
@@ -82,4 +84,35 @@ VALUES (:execution, :key, :kind, :after, :deadline, 0, 1, :site, :started_at)
 ON CONFLICT (execution, key) DO UPDATE SET deadline = excluded.deadline, started_at = excluded.started_at
 
 -- name: children_of
-SELECT id, number, workflow_id, status FROM execution WHERE parent = :parent AND parent_key = :key ORDER BY parent_index
+SELECT id, number, workflow_id, status FROM execution
+WHERE parent = :parent AND parent_key = :key AND parent_life = :life ORDER BY parent_index
+
+-- name: supersede_entries
+UPDATE journal SET superseded = :life
+WHERE execution = :execution AND superseded = 0 AND key IN (SELECT value FROM json_each(:keys))
+
+-- name: supersede_attempts
+UPDATE attempt SET superseded = :life
+WHERE execution = :execution AND superseded = 0 AND key NOT IN (
+  SELECT key FROM journal WHERE execution = :execution AND superseded = 0)
+
+-- name: forget_answers
+DELETE FROM answer WHERE execution = :execution AND key IN (SELECT value FROM json_each(:keys))
+
+-- name: forget_released
+DELETE FROM released WHERE execution = :execution AND key IN (SELECT value FROM json_each(:keys))
+
+-- name: lives_of_keys
+SELECT j.key, MAX(j.superseded) FROM journal j
+WHERE j.execution = :execution AND j.superseded > 0 AND NOT EXISTS (
+  SELECT 1 FROM life l WHERE l.execution = j.execution AND l.number = j.superseded AND l.cause_key = j.key)
+GROUP BY j.key
+
+-- name: superseded_entries
+SELECT key, kind, outcome, seq, after, attempt, value, shape, checksum, failure, request, event, site, arguments,
+  started_at, ended_at, superseded
+FROM journal WHERE execution = :execution AND superseded > 0 ORDER BY superseded, seq
+
+-- name: save_state
+INSERT INTO state (execution, value, shape, checksum) VALUES (:execution, :value, :shape, :checksum)
+ON CONFLICT (execution) DO UPDATE SET value = excluded.value, shape = excluded.shape, checksum = excluded.checksum

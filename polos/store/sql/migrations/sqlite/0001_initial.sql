@@ -17,13 +17,20 @@ CREATE TABLE execution (
   parent INTEGER,
   parent_key TEXT,
   parent_index INTEGER,
+  parent_life INTEGER NOT NULL DEFAULT 0,
   root INTEGER NOT NULL,
   session_id TEXT,
   user_id TEXT,
   queue TEXT,
-  concurrency_key TEXT,
+  concurrency_key TEXT NOT NULL DEFAULT '',
+  placed_at INTEGER NOT NULL,
+  schedule INTEGER,
   idempotency_key TEXT,
   run_timeout INTEGER,
+  ran_for INTEGER NOT NULL DEFAULT 0,
+  seen_at INTEGER NOT NULL DEFAULT 0,
+  ending TEXT,
+  blocked_code TEXT,
   origin TEXT,
   created_at INTEGER NOT NULL,
   started_at INTEGER,
@@ -32,8 +39,11 @@ CREATE TABLE execution (
 );
 CREATE INDEX execution_queued ON execution (available_at, number) WHERE status = 'queued';
 CREATE INDEX execution_running ON execution (worker_id) WHERE status = 'running';
+CREATE INDEX execution_lined ON execution (queue, concurrency_key, placed_at, number) WHERE status = 'queued' AND queue IS NOT NULL;
+CREATE INDEX execution_placed ON execution (queue, concurrency_key) WHERE status = 'running' AND queue IS NOT NULL;
+CREATE INDEX execution_scheduled ON execution (schedule) WHERE schedule IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX execution_blocked ON execution (number) WHERE status = 'blocked';
-CREATE UNIQUE INDEX execution_child ON execution (parent, parent_key, parent_index) WHERE parent IS NOT NULL;
+CREATE UNIQUE INDEX execution_child ON execution (parent, parent_key, parent_index, parent_life) WHERE parent IS NOT NULL;
 CREATE INDEX execution_tree ON execution (root) WHERE parent IS NOT NULL;
 CREATE UNIQUE INDEX execution_idempotency ON execution (workflow_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
@@ -55,6 +65,27 @@ CREATE TABLE result (
   failure TEXT,
   cause_key TEXT,
   reason TEXT
+);
+
+-- What a workflow keeps in ctx.state, as of its last commit.
+CREATE TABLE state (
+  execution INTEGER PRIMARY KEY,
+  value TEXT NOT NULL,
+  shape TEXT,
+  checksum INTEGER NOT NULL
+);
+
+-- Ends that a retry took back; `number` is the life that ended, from 1, and `superseded` of the rows it took back.
+CREATE TABLE life (
+  execution INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  error_type TEXT,
+  failure TEXT,
+  cause_key TEXT,
+  ended_at INTEGER NOT NULL,
+  retried_at INTEGER NOT NULL,
+  PRIMARY KEY (execution, number)
 );
 
 CREATE TABLE journal (
@@ -114,7 +145,8 @@ CREATE TABLE attempt (
   failure TEXT NOT NULL,
   started_at INTEGER NOT NULL,
   ended_at INTEGER NOT NULL,
-  due_at INTEGER NOT NULL
+  due_at INTEGER NOT NULL,
+  superseded INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX attempt_execution ON attempt (execution, key, attempt);
 
@@ -171,6 +203,56 @@ CREATE TABLE gathered_event (
   PRIMARY KEY (trigger_number, event)
 );
 
+-- What starts executions by the clock. Declared ones follow the code of their project; is_removed: the code has it no more.
+CREATE TABLE schedule (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  workflow_id TEXT NOT NULL,
+  key TEXT NOT NULL,
+  is_declared INTEGER NOT NULL,
+  project TEXT NOT NULL,
+  cron TEXT NOT NULL,
+  fields TEXT NOT NULL,
+  timezone TEXT NOT NULL,
+  catchup TEXT NOT NULL,
+  overlap TEXT NOT NULL,
+  is_paused INTEGER NOT NULL DEFAULT 0,
+  is_removed INTEGER NOT NULL DEFAULT 0,
+  next_at INTEGER,
+  last_at INTEGER,
+  started INTEGER NOT NULL DEFAULT 0,
+  skipped INTEGER NOT NULL DEFAULT 0,
+  missed INTEGER NOT NULL DEFAULT 0,
+  unreported INTEGER NOT NULL DEFAULT 0,
+  execution INTEGER,
+  fault TEXT,
+  created_at INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX schedule_key ON schedule (workflow_id, key, is_declared);
+CREATE INDEX schedule_due ON schedule (next_at) WHERE next_at IS NOT NULL;
+
+-- Slots that wait for the execution before them.
+CREATE TABLE slot (
+  schedule INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  missed INTEGER NOT NULL,
+  PRIMARY KEY (schedule, at)
+);
+
+CREATE TABLE queue (
+  name TEXT PRIMARY KEY,
+  project TEXT NOT NULL,
+  concurrency_limit INTEGER
+);
+
+-- What the newest manifest says of a workflow.
+CREATE TABLE declared (
+  workflow_id TEXT PRIMARY KEY,
+  project TEXT NOT NULL,
+  complete INTEGER NOT NULL,
+  queue TEXT
+);
+
 CREATE TABLE log (
   position INTEGER PRIMARY KEY,
   execution INTEGER NOT NULL,
@@ -191,6 +273,7 @@ CREATE TABLE worker (
   complete INTEGER NOT NULL,
   claims TEXT NOT NULL,
   workflow_ids TEXT NOT NULL,
+  code TEXT NOT NULL,
   started_at INTEGER NOT NULL,
   ended_at INTEGER
 );

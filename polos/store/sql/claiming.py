@@ -1,0 +1,136 @@
+"""Transactions that give queued executions to workers (S8.1), as far as their queues admit them (S7.4). Starts none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from polos.core.admission import Line, Waiting, admitted, free_places
+from polos.core.model import Ending, Execution, verified
+from polos.core.ops import Lease
+from polos.core.status import SUSPECT, Change, Status, after
+from polos.errors import CorruptRecord
+from polos.ports import Claim, ClaimRequest
+from polos.store.sql import ending
+from polos.store.sql.completion import OFFERED_FOR
+from polos.store.sql.executions import attempts_of, entries_after, waits_of
+from polos.store.sql.tx import Queued, Row, Tx
+
+LINES = 200
+"""Lines of queues looked at in one claim; the next one goes on behind them, so that each has its turn."""
+
+
+class Turn:
+    """Where the claims of a store have come to, among the lines of its queues: moved by each claim."""
+
+    def __init__(self) -> None:
+        self.queue = ""
+        self.concurrency_key = ""
+
+
+def claim(request: ClaimRequest, now: int, turn: Turn | None = None) -> Tx[list[Claim]]:
+    """Gives queued executions to a worker under a new epoch, oldest first, with the outcomes it does not have."""
+    asked: dict[str, Any] = {
+        "worker_id": request.worker_id, "now": now, "offered_until": now - OFFERED_FOR, "limit": request.limit,
+        "workflow_ids": orjson.dumps(sorted(request.workflow_ids)).decode(),
+        "any_root": int(request.root_ids is None),
+        "root_ids": orjson.dumps(sorted(request.root_ids or ())).decode(), "only_rest": int(request.only_rest),
+    }  # fmt: skip
+    taking = {"running": after(Status.QUEUED, Change.CLAIM), "worker_id": request.worker_id, "now": now}
+    if (yield "any_in_line", {"now": now}):
+        numbers = yield from _admitted(asked, turn or Turn())
+        rows = (yield "take", {**taking, "numbers": orjson.dumps(numbers).decode()}) if numbers else []
+    else:
+        rows = yield "claim", {**asked, **taking}
+    if rows:
+        rows = yield from _one_suspect(rows, request.runs_suspect)
+    if not rows:
+        return []
+    found = yield "claimed_rows", {"numbers": orjson.dumps([row[0] for row in rows]).decode()}
+    claims: list[tuple[tuple[int, int], Claim]] = []
+    for row in found:
+        taken = yield from _claim_of(row, request, now)
+        if taken is not None:
+            claims.append(((taken.execution.available_at, taken.execution.number), taken))
+    claims.sort(key=lambda pair: pair[0])
+    return [claim for _, claim in claims]
+
+
+def _admitted(asked: dict[str, Any], turn: Turn) -> Tx[list[int]]:
+    """Returns whom to take, oldest first: those in no queue, and those whom the queues admit."""
+    found = [(placed_at, number) for number, placed_at in (yield "claimable", asked)]
+    here = {"queue": turn.queue, "concurrency_key": turn.concurrency_key, "limit": LINES}
+    lines = list((yield "lines", here))
+    if len(lines) < LINES and (turn.queue, turn.concurrency_key) != ("", ""):  # around
+        seen = {(queue, key) for queue, key, _, _ in lines}
+        rest = yield "lines", {"queue": "", "concurrency_key": "", "limit": LINES - len(lines)}
+        lines += [line for line in rest if (line[0], line[1]) not in seen]
+    for queue, key, limit, running in lines:
+        free = free_places(limit, running)
+        if free == 0:
+            continue
+        most = asked["limit"] if free is None else min(free, asked["limit"])
+        front = yield "line_front", {**asked, "queue": queue, "concurrency_key": key, "limit": most}
+        waiting = [Waiting(number, placed_at, bool(is_mine)) for number, placed_at, is_mine in front]
+        found += [(one.placed_at, one.number) for one in admitted(Line(limit, running, waiting))]
+    turn.queue, turn.concurrency_key = lines[-1][:2] if len(lines) == LINES else ("", "")
+    return [number for _, number in sorted(found)[: asked["limit"]]]
+
+
+def _one_suspect(rows: Sequence[Row], runs_suspect: bool) -> Tx[Sequence[Row]]:
+    """Puts back all but one of those that may bring their worker down: they clear themselves one at a time."""
+    suspects = [number for number, deaths in rows if deaths >= SUSPECT]
+    too_many = suspects if runs_suspect else suspects[1:]
+    if not too_many:
+        return rows
+    numbers = orjson.dumps(too_many).decode()
+    yield "put_back", {"queued": after(Status.RUNNING, Change.RELEASE), "numbers": numbers}
+    return [row for row in rows if row[0] not in too_many]
+
+
+def _claim_of(row: Row, request: ClaimRequest, now: int) -> Tx[Claim | None]:
+    is_held = row[0] in request.held
+    since = request.held.get(row[0], 0)
+    try:
+        execution = _claimed(row, dict((yield "lives_of_keys", {"execution": row[0]})) if row[10] else {})
+        entries = (yield from entries_after(execution.number, since)) if execution.seq > since else []
+    except CorruptRecord as damage:
+        yield from _set_aside(row, damage, request.worker_id, now)
+        return None
+    pending: Any = ()
+    attempts: Any = ()
+    if execution.epoch > 1:
+        attempts = yield from attempts_of(execution.number)
+        if not is_held:
+            pending = yield from waits_of(execution.number)
+    return Claim(
+        lease=Lease(execution=execution.number, epoch=execution.epoch, worker_id=request.worker_id),
+        execution=execution, entries=tuple(entries), since=since, is_held=is_held, pending=tuple(pending),
+        attempts=tuple(attempts),
+    )  # fmt: skip
+
+
+def _set_aside(row: Row, damage: CorruptRecord, worker_id: str, now: int) -> Tx[None]:
+    """Blocks an execution whose records are damaged, so that it holds up no other (S3.4, S8.3)."""
+    rows = yield "code_of_worker", {"id": worker_id}
+    reason = orjson.dumps({"kind": "corrupt_record", "message": damage.message, "hint": damage.hint}).decode()
+    yield from ending.block(row[0], reason, rows[0][0] if rows else "", Status.RUNNING, now)
+    yield Queued()  # another one may be claimed in its place
+
+
+def _claimed(row: Row, lives: dict[str, int]) -> Execution:
+    (number, id_, workflow_id, status, created_at, started_at, available_at, epoch, seq, deaths, life, stored_bytes,
+     log_lines, worker_id, parent_id, parent_key, root_id, root_workflow_id, session_id, user_id, idempotency_key,
+     run_timeout, ran_for, stop, value, shape, checksum, state, state_shape, state_checksum) = row  # fmt: skip
+    return Execution(
+        number=number, id=id_, workflow_id=workflow_id, status=Status(status), created_at=created_at,
+        started_at=started_at, available_at=available_at, epoch=epoch, seq=seq, deaths=deaths, life=life,
+        stored_bytes=stored_bytes, log_lines=log_lines, worker_id=worker_id, parent_id=parent_id, parent_key=parent_key,
+        root_id=root_id, root_workflow_id=root_workflow_id, session_id=session_id, user_id=user_id,
+        idempotency_key=idempotency_key, run_timeout=run_timeout, ran_for=ran_for,
+        ending=Ending(stop) if stop else None, lives=lives,
+        input=verified(value, shape, checksum, f"the input of {id_}"),
+        initial_state=verified(state, state_shape, state_checksum, f"the state of {id_}") if state else None,
+    )  # fmt: skip
