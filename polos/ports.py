@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from polos.core.manifest import QueueState, Schedule, ScheduleRule, WorkerInfo
 from polos.core.model import (
     Entry,
     Event,
@@ -17,14 +18,10 @@ from polos.core.model import (
     NewExecution,
     PendingWait,
     Published,
-    QueueState,
     Retried,
-    Schedule,
-    ScheduleRule,
     Started,
     Stopped,
     Stored,
-    WorkerInfo,
 )
 from polos.core.ops import CommitAnswer, Lease, Op
 from polos.core.status import Status

@@ -12,7 +12,7 @@ from polos.authoring.scheduled import rule
 from polos.authoring.workflow import Workflow, id_of
 from polos.client.client import Client, _clock, _ids, _inside_workflow
 from polos.core.cron import due_after
-from polos.core.model import Schedule
+from polos.core.manifest import Schedule
 from polos.errors import UsageError
 from polos.ports import ScheduleChange
 

@@ -11,7 +11,8 @@ from polos.authoring.payload import instant, microseconds
 from polos.client.client import Client, PolosClient
 from polos.clock import SystemClock
 from polos.core.durations import parse_duration
-from polos.core.model import Execution, WorkerInfo
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Execution
 from polos.errors import NoProject, UsageError
 from polos.settings import Settings, load_settings
 

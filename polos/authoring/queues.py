@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from polos.authoring.checks import check_text
 from polos.authoring.registry import REGISTRY
-from polos.core.model import QueueRule
+from polos.core.manifest import QueueRule
 from polos.errors import UsageError
 
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from polos.core.model import QueueRule
+from polos.core.manifest import QueueRule
 from polos.errors import DuplicateWorkflow, UnknownWorkflow, UsageError
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 from polos.authoring.payload import SchedulePayload, instant
 from polos.core import codec
 from polos.core.cron import CronFields, is_possible
-from polos.core.model import ScheduleRule, Stored
+from polos.core.manifest import ScheduleRule
+from polos.core.model import Stored
 from polos.errors import InvalidInput, UsageError
 
 _NAMES = ("minute", "hour", "day of the month", "month", "day of the week")

@@ -9,7 +9,8 @@ from polos.authoring.payload import BatchEventPayload, EventPayload, event_paylo
 from polos.authoring.typed import MISSING
 from polos.core import codec
 from polos.core.durations import SECOND
-from polos.core.model import EventTrigger, Stored
+from polos.core.manifest import EventTrigger
+from polos.core.model import Stored
 from polos.errors import InvalidInput, UsageError
 
 _FIELDS = ("id", "sequence_id", "topic", "event_type", "created_at", "data")

@@ -19,7 +19,8 @@ from polos.client.stream import follow, is_end_of
 from polos.clock import SystemClock, TimeOrderedIds
 from polos.core import codec
 from polos.core.durations import SECOND
-from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published, Retried, Stopped, WorkerInfo
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published, Retried, Stopped
 from polos.core.status import TERMINAL, Status
 from polos.errors import (
     NoProject,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from polos.core.cron import count_between, due_after, slots_between
 from polos.core.durations import SECOND
-from polos.core.model import ScheduleRule
+from polos.core.manifest import ScheduleRule
 
 LATE = 10 * SECOND
 """Microseconds after which a slot counts as missed: no engine was up, or its machine slept (as with leases, S8.2)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from polos.clock import Clock
-from polos.core.model import WorkerInfo
+from polos.core.manifest import WorkerInfo
 from polos.errors import DatabaseInUse, OwnerLost, PolosError, StoreUnavailable
 from polos.local.owner import Owner
 from polos.ports import Store

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from polos.clock import Clock
+from polos.core.manifest import QueueState, Schedule, ScheduleRule, WorkerInfo
 from polos.core.model import (
     Entry,
     Event,
@@ -23,14 +24,10 @@ from polos.core.model import (
     NewExecution,
     PendingWait,
     Published,
-    QueueState,
     Retried,
-    Schedule,
-    ScheduleRule,
     Started,
     Stopped,
     Stored,
-    WorkerInfo,
 )
 from polos.core.ops import CommitAnswer, Lease, Op
 from polos.core.status import Status

@@ -7,18 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from polos.core.model import (
-    Execution,
-    NewEvent,
-    NewExecution,
-    Published,
-    Retried,
-    ScheduleRule,
-    Started,
-    Stopped,
-    Stored,
-    WorkerInfo,
-)
+from polos.core.manifest import ScheduleRule, WorkerInfo
+from polos.core.model import Execution, NewEvent, NewExecution, Published, Retried, Started, Stopped, Stored
 from polos.core.ops import CommitAnswer, Lease, Op
 from polos.ports import Claim, ClaimRequest
 from polos.wire.codec import Convert, reader, writer

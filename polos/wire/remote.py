@@ -10,18 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polos.core.model import (
-    Execution,
-    NewEvent,
-    NewExecution,
-    Published,
-    Retried,
-    ScheduleRule,
-    Started,
-    Stopped,
-    Stored,
-    WorkerInfo,
-)
+from polos.core.manifest import ScheduleRule, WorkerInfo
+from polos.core.model import Execution, NewEvent, NewExecution, Published, Retried, Started, Stopped, Stored
 from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.errors import EngineError, NobodyListens, OwnerLost, PolosError, UsageError, WireVersionMismatch
 from polos.ports import Claim, ClaimRequest, ScheduleChange

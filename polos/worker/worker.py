@@ -16,7 +16,8 @@ from polos.calls import RunCall
 from polos.clock import Clock, Ids, Rng
 from polos.core.durations import SECOND
 from polos.core.failure import record
-from polos.core.model import Declared, Execution, Outcome, WorkerInfo
+from polos.core.manifest import Declared, WorkerInfo
+from polos.core.model import Execution, Outcome
 from polos.core.ops import Block, CommitAnswer, Finish, Release
 from polos.core.status import SUSPECT
 from polos.errors import CorruptRecord, EngineError, InvalidInput, LeaseLost, OwnerLost, StoredValueMismatch

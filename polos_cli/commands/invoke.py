@@ -8,7 +8,7 @@ import typer
 
 from polos.authoring.handle import ExecutionHandle
 from polos.core.durations import SECOND, parse_duration
-from polos.core.model import WorkerInfo
+from polos.core.manifest import WorkerInfo
 from polos.errors import UsageError
 from polos.local.project import workflow_named
 from polos_cli.options import FORMS, read_input

@@ -9,7 +9,8 @@ import orjson
 import typer
 
 from polos.client.client import PolosClient
-from polos.core.model import Execution, Kind, PendingWait, WorkerInfo
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Execution, Kind, PendingWait
 from polos.core.status import TERMINAL
 from polos.errors import UsageError
 from polos_cli.options import FORMS, read_input

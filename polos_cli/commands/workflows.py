@@ -8,7 +8,7 @@ import typer
 
 from polos.authoring.workflow import Workflow
 from polos.core.durations import show_duration
-from polos.core.model import EventTrigger
+from polos.core.manifest import EventTrigger
 from polos.errors import NoProject
 from polos.local.project import load_project, workflow_named
 from polos_cli.output import stderr, stdout

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from polos.clock import Clock
-from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored, WorkerInfo
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored
 from polos.core.ops import CommitAnswer, Lease, Op
 from polos.engine.leases import Leases
 from polos.ports import Claim, ClaimRequest

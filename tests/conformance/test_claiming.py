@@ -159,7 +159,7 @@ async def test_an_outcome_from_elsewhere_resets_deaths_too(store: Store) -> None
 
 
 async def test_a_worker_is_listed_with_its_manifest(store: Store) -> None:
-    from polos.core.model import WorkerInfo
+    from polos.core.manifest import WorkerInfo
 
     info = WorkerInfo(id="wrk_1", pid=7, project="shop", complete=True, workflow_ids=("a", "b"), started_at=5)
     await store.hello(info, {})
@@ -170,7 +170,7 @@ async def test_a_worker_is_listed_with_its_manifest(store: Store) -> None:
 
 async def test_a_worker_that_says_goodbye_leaves_nothing_held(store: Store) -> None:
     """A claim whose answer it did not wait for is free again, at no one's fault, and others hear of it at once."""
-    from polos.core.model import WorkerInfo
+    from polos.core.manifest import WorkerInfo
 
     await store.hello(WorkerInfo(id="wrk_1", pid=7, project="", complete=False, workflow_ids=("wf",)), {})
     await start(store)

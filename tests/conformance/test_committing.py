@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from polos.core.codec import plain
-from polos.core.model import Failure, Kind, Outcome, WorkerInfo
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Failure, Kind, Outcome
 from polos.core.ops import Block, CloseWait, Finish, Lease, Logs, Record, Release, StepStarted
 from polos.core.status import Status
 from polos.errors import ExecutionEnded, LeaseLost, UsageError

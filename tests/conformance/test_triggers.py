@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from polos.core.codec import encode, plain
-from polos.core.model import EventTrigger, Kind, WorkerInfo
+from polos.core.manifest import EventTrigger, WorkerInfo
+from polos.core.model import Kind
 from polos.core.ops import Publish
 from polos.ports import ExecutionFilter, Store
 from tests.conformance.acts import SetClock, begun, event

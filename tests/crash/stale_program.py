@@ -15,7 +15,8 @@ from typing import Any
 
 from polos import LeaseLost
 from polos.clock import SystemClock
-from polos.core.model import Kind, NewExecution, Outcome, Stored, WorkerInfo
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Kind, NewExecution, Outcome, Stored
 from polos.core.ops import Lease, Op, Park, Record, StepStarted
 from polos.ports import Claim, ClaimRequest
 from polos.store.sqlite.store import SqliteStore

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polos import errors
-from polos.core.model import Entry, Execution, Outcome, WorkerInfo
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Entry, Execution, Outcome
 from polos.core.ops import CommitAnswer, Op
 from polos.errors import EngineError, PolosError
 from polos.ports import Claim, ClaimRequest

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from polos.core.codec import encode
-from polos.core.model import Entry, Execution, FailedAttempt, Kind, Outcome, PendingWait, Stored, WorkerInfo
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Entry, Execution, FailedAttempt, Kind, Outcome, PendingWait, Stored
 from polos.core.ops import (
     Await,
     Block,

@@ -298,6 +298,8 @@ class Commit:
             "execution": self.execution, "status": after(Status.RUNNING, Change.PARK),
             "worker_id": self.lease.worker_id, "available_at": self.now,
         }  # fmt: skip
+        if self.row[8] is not None:
+            yield Queued()  # its place in the queue is free (S4.5)
         yield Changed(self.execution, self.id)
 
     def _set_status(self, change: Change) -> Tx[None]:

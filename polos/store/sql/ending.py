@@ -14,7 +14,7 @@ from polos.core.status import Change, Status, after
 from polos.store.sql import schedules
 from polos.store.sql.completion import ended
 from polos.store.sql.lifecycle import lifecycle
-from polos.store.sql.tx import Changed, Tx
+from polos.store.sql.tx import Changed, Queued, Tx
 
 CHANGES = {Outcome.COMPLETED: Change.COMPLETE, Outcome.FAILED: Change.FAIL, Outcome.CANCELLED: Change.CANCEL}
 _EVENTS = {
@@ -47,7 +47,7 @@ def end(number: int, how: End, before: Status, now: int) -> Tx[None]:
     """Ends an execution that was in the status `before`, and brings its end to whoever awaits it."""
     status = after(before, CHANGES[how.outcome])
     assert status is not None, f"{before} cannot become {how.outcome}"
-    id_, topic, parent, parent_key, schedule, _ = (yield "ending_facts", {"execution": number})[0]
+    id_, topic, parent, parent_key, schedule, _, queue = (yield "ending_facts", {"execution": number})[0]
     error_type = how.failure.type_name if how.failure else None
     yield "delete_waits", {"execution": number}
     yield "finish", {"execution": number, "status": status, "now": now, "error_type": error_type}
@@ -64,12 +64,14 @@ def end(number: int, how: End, before: Status, now: int) -> Tx[None]:
     yield from ended(id_, None if parent is None else (int(parent), str(parent_key)), now)
     if schedule is not None:
         yield from schedules.execution_ended(int(schedule), now)
+    if queue is not None:
+        yield Queued()  # its place is free
     yield Changed(number, id_)
 
 
 def block(number: int, reason: str, code: str, before: Status, now: int) -> Tx[None]:
     """Blocks an execution (S8.3), or ends it if it was about to be stopped: no code will clear up after it."""
-    id_, topic, _, _, _, run_timeout = (yield "ending_facts", {"execution": number})[0]
+    id_, topic, _, _, _, run_timeout, queue = (yield "ending_facts", {"execution": number})[0]
     status = after(before, Change.BLOCK)
     rows = yield "block", {"execution": number, "status": status, "now": now, "code": code}
     ending = rows[0][0]
@@ -82,4 +84,6 @@ def block(number: int, reason: str, code: str, before: Status, now: int) -> Tx[N
     }  # fmt: skip
     told = {"execution": number, "reason": orjson.loads(reason).get("kind")}
     yield from lifecycle(topic, [("workflow_blocked", told)], now)
+    if queue is not None:
+        yield Queued()
     yield Changed(number, id_)

@@ -12,7 +12,8 @@ import orjson
 from polos.core.codec import encode
 from polos.core.cron import fields_from_json, fields_to_json, slots_between
 from polos.core.ids import encode_id
-from polos.core.model import NewExecution, Schedule, ScheduleRule, Started, Stored, WorkerInfo
+from polos.core.manifest import Schedule, ScheduleRule, WorkerInfo
+from polos.core.model import NewExecution, Started, Stored
 from polos.core.schedules import BACKLOG, firing, moment, next_slot
 from polos.core.schedules import instant as instant_of
 from polos.errors import UsageError

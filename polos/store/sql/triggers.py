@@ -7,7 +7,8 @@ from hashlib import blake2b
 import orjson
 
 from polos.core.ids import encode_id
-from polos.core.model import Event, NewExecution, Stored, WorkerInfo
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Event, NewExecution, Stored
 from polos.store.sql import executions
 from polos.store.sql.tx import Due, Row, Tx
 

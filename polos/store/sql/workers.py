@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import orjson
 
-from polos.core.model import WorkerInfo
+from polos.core.manifest import WorkerInfo
 from polos.core.status import Change, Status, after
 from polos.errors import UsageError
 from polos.store.sql import ending, schedules, triggers

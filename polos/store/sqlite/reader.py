@@ -11,19 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from polos.core.model import (
-    Entry,
-    Event,
-    Execution,
-    FailedAttempt,
-    Life,
-    LogLine,
-    Outcome,
-    PendingWait,
-    QueueState,
-    Schedule,
-    WorkerInfo,
-)
+from polos.core.manifest import QueueState, Schedule, WorkerInfo
+from polos.core.model import Entry, Event, Execution, FailedAttempt, Life, LogLine, Outcome, PendingWait
 from polos.core.status import Status
 from polos.errors import StoreUnavailable
 from polos.ports import EventFilter, ExecutionFilter, LogFilter

@@ -11,18 +11,8 @@ from typing import TypeVar
 
 from polos import crashpoints
 from polos.clock import Clock
-from polos.core.model import (
-    Execution,
-    NewEvent,
-    NewExecution,
-    Published,
-    Retried,
-    ScheduleRule,
-    Started,
-    Stopped,
-    Stored,
-    WorkerInfo,
-)
+from polos.core.manifest import ScheduleRule, WorkerInfo
+from polos.core.model import Execution, NewEvent, NewExecution, Published, Retried, Started, Stopped, Stored
 from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.core.status import TERMINAL
 from polos.errors import StoreUnavailable

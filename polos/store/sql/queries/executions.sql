@@ -81,7 +81,7 @@ UPDATE execution SET seq = seq + :outcomes, commit_number = :commit_number, stor
   log_lines = MAX(log_lines, :log_lines), deaths = CASE WHEN :outcomes > 0 THEN 0 ELSE deaths END,
   ran_for = ran_for + MAX(0, :now - seen_at), seen_at = :now
 WHERE number = :execution AND epoch = :epoch AND status = 'running' AND commit_number < :commit_number
-RETURNING seq, topic, event_position, id, root, life, parent, ending
+RETURNING seq, topic, event_position, id, root, life, parent, ending, queue
 
 -- name: lease_state
 SELECT status, epoch, commit_number, seq, worker_id, ending, run_timeout FROM execution WHERE number = :execution
@@ -204,7 +204,7 @@ SELECT e.number, e.workflow_id, r.id, r.workflow_id FROM execution e JOIN execut
 SELECT number, status, id, topic, ending FROM execution WHERE id = :id
 
 -- name: ending_facts
-SELECT id, topic, parent, parent_key, schedule, run_timeout FROM execution WHERE number = :execution
+SELECT id, topic, parent, parent_key, schedule, run_timeout, queue FROM execution WHERE number = :execution
 
 -- name: lost_too_often
 SELECT e.number, w.code FROM execution e LEFT JOIN worker w ON w.id = e.worker_id
