@@ -70,15 +70,21 @@ class Workflow:
         self.trigger = trigger_of(self.id, trigger_on_event, batch_size, batch_timeout_seconds)
         self.schedule = schedule_of(self.id, schedule)
         self.queue_rule = None if queue is None else rule_of(queue)
-        self.on_start = hooks_of(self.id, on_start, "on_start")
-        self.on_end = hooks_of(self.id, on_end, "on_end")
+        self.on_start, self.on_end = hooks_of(self.id, on_start, "on_start"), hooks_of(self.id, on_end, "on_end")
         self.state_schema = check_schema(self.id, state_schema)
-        if run_timeout_seconds is not None and not 0 < run_timeout_seconds < 1e9:
-            raise UsageError(f"run_timeout_seconds of {self.id!r} is seconds above 0, not {run_timeout_seconds!r}")
         self.description = description or inspect.getdoc(fn)
         self.run_timeout_seconds = run_timeout_seconds
         code = fn.__code__
         self.site = f"{code.co_filename}:{code.co_firstlineno}"
+        self._take_parameters(fn)
+        if run_timeout_seconds is not None and not 0 < run_timeout_seconds < 1e9:
+            raise UsageError(f"run_timeout_seconds of {self.id!r} is seconds above 0, not {run_timeout_seconds!r}")
+        self.__name__ = fn.__name__
+        self.__doc__ = fn.__doc__
+        self.__module__ = fn.__module__
+        self.__wrapped__ = fn
+
+    def _take_parameters(self, fn: Callable[..., Any]) -> None:
         parameters = [
             p for p in inspect.signature(fn).parameters.values()
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
@@ -90,10 +96,6 @@ class Workflow:
             )
         self._payload = parameters[1] if len(parameters) == 2 else None
         self._annotations: tuple[Any, Any] | None = None
-        self.__name__ = fn.__name__
-        self.__doc__ = fn.__doc__
-        self.__module__ = fn.__module__
-        self.__wrapped__ = fn
 
     def __repr__(self) -> str:
         return f"<workflow {self.id}>"

@@ -10,15 +10,14 @@ from polos.authoring.checks import check_text
 from polos.authoring.children import execution_id_of
 from polos.authoring.handle import ExecutionHandle
 from polos.authoring.payload import BatchWorkflowInput, EventPayload
-from polos.authoring.queues import name_of
 from polos.authoring.registry import REGISTRY, unknown
 from polos.authoring.workflow import Workflow, id_of
 from polos.client.connect import Access, FileAccess, local_access
 from polos.client.outcome import result_of
+from polos.client.starting import new_execution
 from polos.client.stream import follow, is_end_of
 from polos.clock import SystemClock, TimeOrderedIds
 from polos.core import codec
-from polos.core.durations import SECOND
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published, Retried, Stopped
 from polos.core.status import TERMINAL, Status
@@ -97,34 +96,7 @@ class Client:
         workflow = given or self._known(id_of(request.id))
         if workflow is None:
             await self._refuse_unknown(request.id)
-        for what, text in (
-            ("an idempotency key", request.idempotency_key), ("a concurrency key", request.concurrency_key),
-            ("a session id", request.session_id), ("a user id", request.user_id),
-        ):  # fmt: skip
-            if text is not None:
-                check_text(text, what)
-        timeout = request.run_timeout_seconds
-        if timeout is None and workflow is not None:
-            timeout = workflow.run_timeout_seconds
-        state = request.initial_state
-        return NewExecution(
-            id=_ids.new("exec"),
-            workflow_id=request.id,
-            input=workflow.encode_input(request.payload) if workflow else codec.encode(request.payload),
-            initial_state=workflow.encode_state(state)
-            if workflow
-            else codec.encode(state)
-            if state is not None
-            else None,
-            session_id=request.session_id,
-            user_id=request.user_id,
-            queue=name_of(request.queue) or (workflow.queue if workflow else None),
-            concurrency_key=request.concurrency_key,
-            idempotency_key=request.idempotency_key,
-            run_timeout=None if timeout is None else round(timeout * SECOND),
-            delay=round((delay or 0) * SECOND),
-            origin=self._origin(),
-        )
+        return new_execution(request, workflow, _ids.new("exec"), delay or 0.0, self._origin())
 
     async def _refuse_unknown(self, workflow_id: str) -> None:
         """Refuses an id that no manifest knows, if the database has manifests."""

@@ -5,26 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from polos.authoring.context import WorkflowContext
-from polos.authoring.hooks import coroutine_of
 from polos.authoring.registry import Registry
 from polos.calls import RunCall
 from polos.clock import Clock, Ids, Rng
-from polos.core.durations import SECOND
-from polos.core.failure import record
 from polos.core.manifest import Declared, WorkerInfo
-from polos.core.model import Execution, Outcome
-from polos.core.ops import Block, CommitAnswer, Finish, Release
+from polos.core.model import Execution
+from polos.core.ops import CommitAnswer, Release
 from polos.core.status import SUSPECT
-from polos.errors import CorruptRecord, EngineError, InvalidInput, LeaseLost, OwnerLost, StoredValueMismatch
+from polos.errors import EngineError, LeaseLost, OwnerLost
 from polos.ports import Claim, ClaimRequest, WorkerStore
-from polos.worker import divergence
-from polos.worker.frames import is_ours
+from polos.worker.entering import session_for
 from polos.worker.heartbeat import Heartbeat
+from polos.worker.hot import HotSessions
 from polos.worker.pool import BodyPool
 from polos.worker.session import REPLAY_STALL, Session
 
@@ -68,9 +63,9 @@ class LocalWorker:
         self.id = ids.new("wrk")
         self.roots: set[str] | None = None
         self._project, self._complete = project, complete
-        self._max_concurrent, self._max_hot = max_concurrent, max_hot
+        self._max_concurrent = max_concurrent
         self._running: dict[int, Session] = {}
-        self._hot: OrderedDict[int, Session] = OrderedDict()
+        self._hot = HotSessions(max_hot)
         self._room = asyncio.Event()
         self._stopping = False
         self._on_fault = on_fault
@@ -200,7 +195,7 @@ class LocalWorker:
             worker_id=self.id,
             workflow_ids=frozenset(w.id for w in self.registry),
             limit=room,
-            held=_Held(self._hot),
+            held=self._hot,
             root_ids=None if self.roots is None else frozenset(self.roots),
             only_rest=self.claims() == "rest",
             runs_suspect=self._suspect is not None,
@@ -214,7 +209,7 @@ class LocalWorker:
 
     def _enter(self, claim: Claim) -> None:
         number = claim.execution.number
-        hot = self._hot.pop(number, None)
+        hot = self._hot.take(number)
         if hot is not None and claim.lease.epoch != hot.outbox.lease.epoch + 1:
             hot.drop()  # somebody else had it meanwhile: what this pass knows is no longer where it stands
             hot = None
@@ -230,28 +225,8 @@ class LocalWorker:
         stale = self._running.pop(number, None)
         if stale is not None:
             stale.drop()
-        self._running[number] = entered = self._new_session(claim)
+        self._running[number] = entered = session_for(self, claim, self.registry)
         self._suspect_maybe(entered, claim)
-
-    def _new_session(self, claim: Claim) -> Session:
-        workflow = self.registry.get(claim.execution.workflow_id)
-        assert workflow is not None, "a worker claims only workflows of its own manifest"
-        limit = claim.execution.run_timeout
-        if limit is None and workflow.run_timeout_seconds is not None:  # it was started by its id alone
-            limit = round(workflow.run_timeout_seconds * SECOND)
-        state = workflow.state_of(claim.execution.initial_state)
-        session = Session(self, claim, workflow.encode_result, state, limit)
-        try:
-            payload = workflow.decode_input(claim.execution.input, claim.execution.created_at)
-        except (InvalidInput, StoredValueMismatch, CorruptRecord) as error:
-            # An input never checked before (S9) is at fault itself; under an execution that has begun, the code has changed.
-            if isinstance(error, InvalidInput) and not (claim.entries or claim.pending or claim.attempts):
-                session.refuse(Finish(outcome=Outcome.FAILED, failure=record(error, is_ours)))
-            else:
-                session.refuse(Block(reason=divergence.input_mismatch(error)))
-            return session
-        session.start(coroutine_of(workflow, WorkflowContext(session), payload))
-        return session
 
     def _suspect_maybe(self, session: Session, claim: Claim) -> None:
         if claim.execution.deaths >= SUSPECT:
@@ -279,10 +254,7 @@ class LocalWorker:
         number = session.execution.number
         self.session_cleared(session)
         self._running.pop(number, None)
-        self._hot[number] = session
-        while len(self._hot) > self._max_hot:
-            _, oldest = self._hot.popitem(last=False)
-            oldest.drop()
+        self._hot.put(session)
         self._room.set()
 
     def session_over(self, session: Session, error: BaseException | None) -> None:
@@ -319,9 +291,7 @@ class LocalWorker:
 
     def evict_all(self) -> None:
         """Drops every waiting execution from memory; each is re-entered by replay when it wakes."""
-        while self._hot:
-            _, session = self._hot.popitem()
-            session.drop()
+        self._hot.evict_all()
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -363,18 +333,3 @@ class LocalWorker:
 def _retrieved(done: asyncio.Future[CommitAnswer]) -> None:
     if not done.cancelled():
         done.exception()  # a store that is gone is told by whatever else is under way
-
-
-class _Held(dict[int, int]):
-    """The hot executions' last known `seq`, looked up only for those that are claimed."""
-
-    def __init__(self, hot: OrderedDict[int, Session]) -> None:
-        super().__init__()
-        self._hot = hot
-
-    def get(self, number: int, default: Any = None) -> Any:
-        session = self._hot.get(number)
-        return default if session is None else session.delivery.seq
-
-    def __contains__(self, number: object) -> bool:
-        return number in self._hot

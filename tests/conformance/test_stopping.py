@@ -179,7 +179,7 @@ async def test_the_end_of_the_running_time_is_a_stop_of_another_name(store: Stor
     assert found is not None and found.failure is not None
     assert (found.status, found.error_type) == (Status.FAILED, "WorkflowTimeoutError")
     assert "7.0 s" in found.failure.message
-    (child,) = [one for one in await store.search(_of("child"))]
+    (child,) = await store.search(_of("child"))
     assert child.status is Status.CANCELLED
 
 
