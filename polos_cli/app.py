@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "logs": ("polos_cli.commands.logs", "Show captured output, by execution, step and attempt."),
     "worker": ("polos_cli.commands.worker", "Run the project's workflows until stopped."),
     "resume": ("polos_cli.commands.resume", "Answer an execution that waits for a person."),
+    "why": ("polos_cli.commands.why", "Explain why an execution is where it is."),
     "workflows": ("polos_cli.commands.workflows", "List what the project defines, with input schemas."),
     "version": ("polos_cli.commands.version", "Show the versions of polos and what it runs on."),
 }
