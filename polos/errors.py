@@ -15,7 +15,7 @@
     │   └── RecordedError   (the cause, as it was recorded)
     └── EngineError         polos or the machine: never recorded as an outcome
         ├── Diverged · StoredValueMismatch · CorruptRecord · LeaseLost
-        └── NoEngine · StoreUnavailable · DatabaseInUse · OwnerLost · NobodyListens · WireVersionMismatch · ResultTimeout
+        └── NoEngine · StoreUnavailable · DatabaseInUse · OwnerLost · NobodyListens · WireVersionMismatch · ResultTimeout · Stuck
 """
 
 from __future__ import annotations
@@ -330,6 +330,12 @@ class WireVersionMismatch(EngineError):
     """Another version of polos owns the database and cannot be spoken to."""
 
     code = "POLOS310"
+
+
+class Stuck(EngineError):
+    """In a test: the execution waits for something that will not come by itself."""
+
+    code = "POLOS312"
 
 
 class ResultTimeout(EngineError):

@@ -186,6 +186,12 @@ class _Capturing:
             if not self._users:
                 self._unhook()
 
+    def wrap_again(self) -> None:
+        """Wraps streams that were put in place since: a test runner does that before each of its phases."""
+        with self._lock:
+            if self._users:
+                self._wrap_streams()
+
     def _wrap_streams(self) -> None:
         for name in ("stdout", "stderr"):
             own = getattr(sys, name)
@@ -263,6 +269,10 @@ class Capture:
     def install(self) -> None:
         """Puts the capture in place: the standard streams, logging and the display of warnings."""
         _capturing.add(self)
+
+    def renew(self) -> None:
+        """Puts it in place again where the standard streams were replaced meanwhile."""
+        _capturing.wrap_again()
 
     def remove(self) -> None:
         """Takes it away with the last engine of the process."""

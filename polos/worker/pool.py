@@ -30,6 +30,11 @@ class BodyPool:
         """True when every thread is held by a body whose attempt is over."""
         return self._stuck >= self.size
 
+    @property
+    def is_busy(self) -> bool:
+        """True while a thread runs a body."""
+        return bool(self._started)
+
     def submit(self, loop: asyncio.AbstractEventLoop, call: Callable[[], Any]) -> asyncio.Future[Any]:
         """Returns a future of `call`'s result; cancelling it drops the result, not the thread."""
         if self._closed:

@@ -289,6 +289,21 @@ class LocalWorker:
         """How many waiting executions are kept in memory."""
         return len(self._hot)
 
+    @property
+    def runs_bodies(self) -> bool:
+        """True while a step's body runs."""
+        return any(session.bodies for session in self._running.values())
+
+    def die(self) -> None:
+        """Drops everything as the end of the process would, and writes nothing more."""
+        self._stopping = True
+        for session in list(self._running.values()):
+            session.drop()
+        self._running.clear()
+        self.evict_all()
+        if self._forget is not None:
+            self._forget()
+
     def evict_all(self) -> None:
         """Drops every waiting execution from memory; each is re-entered by replay when it wakes."""
         self._hot.evict_all()

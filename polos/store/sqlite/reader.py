@@ -36,9 +36,22 @@ class SqliteReader:
         self._connection: aiosqlite.Connection | None = None
         self._opening: asyncio.Future[aiosqlite.Connection | None] | None = None
         self._closed = False
+        self._reading = 0
         self._forgotten: Any = None
 
+    @property
+    def is_reading(self) -> bool:
+        """True while a query runs on the connection's thread."""
+        return self._reading > 0
+
     async def _rows(self, sql: str, params: Any = ()) -> list[Any]:
+        self._reading += 1
+        try:
+            return await self._query(sql, params)
+        finally:
+            self._reading -= 1
+
+    async def _query(self, sql: str, params: Any) -> list[Any]:
         if self._closed:
             raise closed()
         if self._connection is None and not self._path.exists():

@@ -249,7 +249,9 @@ class SqliteStore(SqliteReader):
                 self._found_less.pop(request.worker_id, None)
                 return []
             try:
-                async with asyncio.timeout(left):  # (wait_for of 3.11 may swallow a cancel)
+                async with asyncio.timeout(
+                    None if left == float("inf") else left
+                ):  # (wait_for of 3.11 may swallow a cancel)
                     await self._work.wait()
             except TimeoutError:
                 continue  # one last look
