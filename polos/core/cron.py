@@ -7,9 +7,11 @@ after it, and in a fold (autumn) the first of the two.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any
 
 _MINUTE = timedelta(minutes=1)
@@ -64,26 +66,39 @@ def fields_from_json(told: Mapping[str, Any]) -> CronFields:
     return CronFields(**sets, is_either=told["is_either"], is_elapsed=told["is_elapsed"])
 
 
-def slots_of(fields: CronFields, zone: tzinfo, day: date) -> list[datetime]:
+@lru_cache(maxsize=512)
+def slots_of(fields: CronFields, zone: tzinfo, day: date) -> tuple[datetime, ...]:
     """Returns the instants at which the expression is due by that local day's times, in order, each once, in UTC.
 
     A time in a gap over midnight is due on the next day, and is still this day's.
     """
     if not fields.is_on(day):
-        return []
-    return sorted(set(_elapsed(fields, zone, day) if fields.is_elapsed else _fixed(fields, zone, day)))
+        return ()
+    start = instant_of(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 (a wall time)
+    if _is_plain(start, zone, day):
+        walls = (
+            timedelta(hours=hour, minutes=minute) for hour in sorted(fields.hours) for minute in sorted(fields.minutes)
+        )
+        return tuple(start + wall for wall in walls)
+    return tuple(sorted(set(_elapsed(fields, zone, day) if fields.is_elapsed else _fixed(fields, zone, day))))
+
+
+def _is_plain(start: datetime, zone: tzinfo, day: date) -> bool:
+    """Tells whether the clock does not change on a local day that starts at that instant."""
+    if start.astimezone(zone).date() != day:
+        return False
+    offset, end = start.astimezone(zone).utcoffset(), start + timedelta(days=1)
+    # No zone changes twice within a day, so that two equal ends have nothing between them.
+    return end.astimezone(zone).utcoffset() == offset and end.astimezone(zone).date() == day + timedelta(days=1)
 
 
 def slots_between(fields: CronFields, zone: tzinfo, after: datetime, until: datetime, newest: int) -> list[datetime]:
     """Returns the newest slots (at most so many) later than `after` and not later than `until`, oldest first."""
-    found: list[datetime] = []
+    found: set[datetime] = set()
     day, first = until.astimezone(zone).date(), after.astimezone(zone).date() - timedelta(days=1)
-    seen: set[datetime] = set()
     while day >= first and len(found) < newest:
-        for slot in reversed(slots_of(fields, zone, day)):
-            if after < slot <= until and slot not in seen:
-                seen.add(slot)
-                found.append(slot)
+        slots = slots_of(fields, zone, day)
+        found.update(slots[bisect_right(slots, after) : bisect_right(slots, until)])
         day -= timedelta(days=1)
     return sorted(found)[-newest:] if newest > 0 else []
 
@@ -98,12 +113,12 @@ def count_between(fields: CronFields, zone: tzinfo, after: datetime, until: date
     edge: set[datetime] = set()
     a_day = len(fields.minutes) * len(fields.hours)
     while day <= last:
-        start, end = (instant_of(datetime(d.year, d.month, d.day), zone) for d in (day, day + timedelta(days=1)))  # noqa: DTZ001
-        is_plain = end - start == timedelta(days=1) and start.astimezone(zone).date() == day
-        if is_plain and start > after and end <= until:
+        start = instant_of(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 (a wall time)
+        if start > after and start + timedelta(days=1) <= until and _is_plain(start, zone, day):
             count += a_day if fields.is_on(day) else 0
         else:
-            edge.update(slot for slot in slots_of(fields, zone, day) if after < slot <= until)
+            slots = slots_of(fields, zone, day)
+            edge.update(slots[bisect_right(slots, after) : bisect_right(slots, until)])
         day += timedelta(days=1)
     return count + len(edge)
 
@@ -118,9 +133,10 @@ def due_after(fields: CronFields, zone: tzinfo, instant: datetime) -> datetime:
     today = instant.astimezone(zone).date()
     for ahead in range(-1, _DAYS_AHEAD):  # from the day before, whose time may be due after a gap over midnight
         day = today + timedelta(days=ahead)
-        for due in slots_of(fields, zone, day):
-            if due > instant:
-                return due
+        slots = slots_of(fields, zone, day)
+        at = bisect_right(slots, instant)
+        if at < len(slots):
+            return slots[at]
     raise ValueError("the expression is never due")
 
 

@@ -14,8 +14,7 @@ from polos.core.standing import Explanation, Facts, Why
 from polos.core.status import SUSPECT, Status
 from polos.core.waits import json_equal
 
-NEAR_MISSES = 3
-"""Events shown of those that came on the topic and did not match."""
+NEAR_MISSES = 3  # events shown of those that came on the topic and did not match
 
 
 def explain(facts: Facts) -> Explanation:
@@ -39,8 +38,7 @@ def explain(facts: Facts) -> Explanation:
 
 def _ended(facts: Facts) -> Explanation:
     execution = facts.execution
-    n = execution.number
-    ago = _ago(facts, execution.ended_at)
+    n, ago = execution.number, _ago(facts, execution.ended_at)
     took = show_duration((execution.ended_at or facts.now) - execution.created_at)
     show = (f"polos show {n}", "its steps, and what came of it")
     if execution.status is Status.COMPLETED:
@@ -302,16 +300,14 @@ def _child_lines(facts: Facts, wait: PendingWait, since: str) -> list[str]:
     children = facts.children.get(wait.key, ())
     if not children:
         return [f"the step {wait.key!r} waits {since} for the end of another execution ({wait.channel})"]
-    open_ = [one for one in children if one.ended_at is None]
-    lines = []
     if len(children) == 1:
         one = children[0]
         return [
             f"the step {wait.key!r} waits {since} for execution {one.number} of {one.workflow_id!r}, which is {one.status}"
         ]
-    lines.append(f"the step {wait.key!r} waits {since} for {len(open_)} of {len(children)} executions")
-    lines += [f"execution {one.number} of {one.workflow_id!r} is {one.status}" for one in open_[:5]]
-    return lines
+    open_ = [one for one in children if one.ended_at is None]
+    lines = [f"the step {wait.key!r} waits {since} for {len(open_)} of {len(children)} executions"]
+    return lines + [f"execution {one.number} of {one.workflow_id!r} is {one.status}" for one in open_[:5]]
 
 
 def _wait_commands(facts: Facts, wait: PendingWait) -> list[tuple[str, str]]:

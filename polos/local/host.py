@@ -113,16 +113,28 @@ class Host:
         return 0 if self.store is None or self.store.owner is None else self.store.owner.taken_over
 
     async def begin(self, roots: set[str] | None = None) -> None:
-        """Lets the worker claim; `roots`: only the trees of these executions."""
+        """Lets the worker claim, and returns once it is known; `roots`: only the trees of these executions.
+
+        Raises:
+            UsageError: what it declares is refused.
+        """
         assert self.worker is not None and self.store is not None, "the host is started first"
         self.worker.roots = roots
         self.store.attachment.worker = self.worker
-        self._serve("worker", self.worker.work())
+        working = self._serve("worker", self.worker.work())
+        known = asyncio.ensure_future(self.worker.introduced.wait())
+        try:
+            await asyncio.wait({working, known}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            known.cancel()
+        if working.done() and not working.cancelled():
+            working.result()
 
-    def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
+    def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(service, name=f"polos-{name}")
         task.add_done_callback(self._service_ended)
         self._tasks.append(task)
+        return task
 
     def _service_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

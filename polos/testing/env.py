@@ -18,16 +18,14 @@ from polos.authoring.registry import REGISTRY, Registry
 from polos.authoring.workflow import Workflow
 from polos.client.client import Client, ExecutionRef
 from polos.client.connect import Access
-from polos.client.standing import facts_of
 from polos.core.durations import SECOND, to_microseconds
-from polos.core.explain import explain
-from polos.core.model import Entry, Execution, FailedAttempt, PendingWait, Published
+from polos.core.model import Published
 from polos.core.status import TERMINAL, Status
 from polos.errors import PolosError, Stuck, UsageError
-from polos.ports import LogFilter
 from polos.testing.engine import Engine
 from polos.testing.executions import TestedExecution
 from polos.testing.faults import Mock
+from polos.testing.looks import Looks
 from polos.testing.loop import VirtualClock, VirtualLoop
 from polos.worker.identity import code_identity
 
@@ -50,7 +48,7 @@ class _EnvClient(Client):
         return self._env.workflow(workflow_id)
 
 
-class PolosEnv:
+class PolosEnv(Looks):
     """An engine for tests, on a temporary database, with a clock that jumps. Use it as a context manager.
 
     Args:
@@ -131,7 +129,7 @@ class PolosEnv:
 
     async def _stuck(self, id_: str) -> Stuck:
         found = await self._record(id_)
-        explained = explain(await facts_of(self.client, found, self._clock.now()))
+        explained = await self._explained(id_)
         details = "".join(f"\n  {line}" for line in explained.details)
         return Stuck(
             f"execution {found.number} of {found.workflow_id!r} does not go on by itself: {explained.headline}{details}",
@@ -255,57 +253,6 @@ class PolosEnv:
     async def _restarted(self) -> None:
         await self.engine.start()
         await self._settle()
-
-    # ── looking ──────────────────────────────────────────────────────────────────────────────────────
-
-    def workflow(self, workflow_id: str) -> Workflow | None:
-        """Returns the workflow of that id that is run here."""
-        return self._registry.get(workflow_id)
-
-    def execution(self, reference: str | int = "last") -> TestedExecution:
-        """Returns an execution by its number, its id, ``last`` or ``last:WORKFLOW``."""
-        found = self._do(self.client.get(reference))
-        return TestedExecution(self, found.id, found.number, found.workflow_id)
-
-    def executions(self, workflow: Workflow | str | None = None) -> list[TestedExecution]:
-        """Returns the executions, oldest first."""
-        found = self._do(self.client.list(workflow=workflow, limit=100_000))
-        return [TestedExecution(self, one.id, one.number, one.workflow_id) for one in reversed(found)]
-
-    def record_of(self, id_: str) -> Execution:
-        """Returns an execution's record, by its id."""
-        return self._do(self._record(id_))
-
-    async def _record(self, id_: str) -> Execution:
-        found = await self.engine.store.get(id_)
-        assert found is not None
-        return found
-
-    def journal_of(self, id_: str) -> list[Entry]:
-        """Returns the recorded outcomes of an execution, by its id."""
-        return self._do(self.engine.store.journal(id_))
-
-    def waits_of(self, id_: str) -> list[PendingWait]:
-        """Returns what an execution waits for, by its id."""
-        return self._do(self.engine.store.waits(id_))
-
-    def attempts_of(self, id_: str) -> list[FailedAttempt]:
-        """Returns the failed attempts of an execution, by its id."""
-        return self._do(self.engine.store.attempts(id_))
-
-    def logs_of(self, id_: str) -> list[str]:
-        """Returns the captured lines of an execution, by its id."""
-        found = self._do(self.engine.store.logs(LogFilter(execution_id=id_, limit=10_000)))
-        return [line.text for _, _, line in found]
-
-    def explain(self, id_: str) -> str:
-        """Returns why an execution is where it is, by its id."""
-
-        async def explained() -> str:
-            told = explain(await facts_of(self.client, await self._record(id_), self._clock.now()))
-            return "\n".join([told.headline, *told.details])
-
-        return self._do(explained())
 
     # ── the thread ───────────────────────────────────────────────────────────────────────────────────
 

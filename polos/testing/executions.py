@@ -13,7 +13,7 @@ from polos.core.status import TERMINAL, Status
 from polos.errors import UsageError
 
 if TYPE_CHECKING:
-    from polos.testing.env import PolosEnv
+    from polos.testing.looks import Looks
 
 
 class TestedExecution:
@@ -21,7 +21,7 @@ class TestedExecution:
 
     __test__ = False  # no test class, whatever its name
 
-    def __init__(self, env: PolosEnv, id_: str, number: int, workflow_id: str) -> None:
+    def __init__(self, env: Looks, id_: str, number: int, workflow_id: str) -> None:
         self._env = env
         self.id = id_
         self.number = number

@@ -77,10 +77,11 @@ class LocalWorker:
         self._interpose = interpose
         self._has_pulse = has_pulse
         self._claim_wait = claim_wait
+        self.introduced = asyncio.Event()
         self._suspect: Session | None = None
         self._claiming: asyncio.Task[list[Claim]] | None = None
         self._heartbeat = Heartbeat(
-            clock, self._renew, lambda: store.lease_seconds or LEASE_SECONDS, self._leases_ended, self._blocked
+            clock, store.renew, lambda: store.lease_seconds or LEASE_SECONDS, self._leases_ended, self.warn_text
         )
 
     # ── the claim loop ───────────────────────────────────────────────────────────────────────────────
@@ -90,6 +91,7 @@ class LocalWorker:
         if self._has_pulse:
             self._heartbeat.start()
         await self.introduce()
+        self.introduced.set()
         self._forget = self.store.on_outcome(self.id, self._outcome_came)
         while not self._stopping:
             room = self._max_concurrent - len(self._running)
@@ -183,12 +185,6 @@ class LocalWorker:
             await self.introduce()
         finally:
             self._again = None
-
-    def _renew(self) -> bool | None:
-        return self.store.renew()
-
-    def _blocked(self, text: str) -> None:
-        self.warn_text(text)
 
     def _request(self, room: int) -> ClaimRequest:
         return ClaimRequest(

@@ -34,6 +34,8 @@ class Expected:
 
     results: Mapping[str, str]
     """Workflow -> result."""
+    statuses: Mapping[str, str]
+    """Workflow -> how it ends."""
     executions: Mapping[tuple[str, str | None], int]
     """(workflow, key in the parent) -> how many."""
     keys: Mapping[str, frozenset[str]]
@@ -61,6 +63,7 @@ class Found:
             self.waits = _rows(connection, "SELECT * FROM wait")
             self.attempts = _rows(connection, "SELECT * FROM attempt")
             self.answers = _rows(connection, "SELECT * FROM answer")
+            self.lives = _rows(connection, "SELECT * FROM life")
             self.topics = _rows(connection, "SELECT * FROM topic")
             self.events = _rows(connection, "SELECT * FROM event ORDER BY position")
         self.ids = {row["number"]: row["id"] for row in self.executions}
@@ -88,6 +91,7 @@ def expected_of(database: Path) -> Expected:
         keys[found.workflows[found.ids[row["execution"]]]].add(row["key"])
     return Expected(
         results={row["workflow_id"]: row["value"] for row in found.executions},
+        statuses={row["workflow_id"]: row["status"] for row in found.executions},
         executions=Counter((row["workflow_id"], row["parent_key"]) for row in found.executions),
         keys={name: frozenset(some) for name, some in keys.items()},
     )
@@ -113,7 +117,7 @@ def _at_rest(found: Found, facts: Facts, expected: Expected) -> list[str]:
     wrong = []
     for row in found.executions:
         name = f"{row['workflow_id']} {row['number']}"
-        if row["status"] != "completed":
+        if row["status"] != expected.statuses.get(row["workflow_id"]):
             wrong.append(f"{name} is {row['status']} at the end ({row['error_type']})")
         elif row["value"] != expected.results.get(row["workflow_id"]):
             wrong.append(f"{name} returned {row['value']}, undisturbed {expected.results.get(row['workflow_id'])}")
@@ -146,7 +150,7 @@ def _journal(found: Found, expected: Expected) -> list[str]:
         seqs = sorted(row["seq"] for row in rows)
         if seqs != list(range(1, execution["seq"] + 1)):
             wrong.append(f"{name} has the seqs {seqs} and its row says {execution['seq']}")
-        twice = [key for key, count in Counter(row["key"] for row in rows).items() if count > 1]
+        twice = [key for (key, _), count in Counter((r["key"], r["superseded"]) for r in rows).items() if count > 1]
         if twice:
             wrong.append(f"{name} has more than one outcome of {twice}")
         keys = {row["key"] for row in rows}
@@ -159,7 +163,7 @@ def _journal(found: Found, expected: Expected) -> list[str]:
 def _seen(found: Found, facts: Facts) -> list[str]:
     """What code saw is what is recorded, whenever it saw it."""
     wrong = []
-    journal = found.by_key()
+    journal = {(found.ids[row["execution"]], row["key"]): row for row in found.journal if row["outcome"] == "completed"}
     for saw in facts.saw:
         row = journal.get((saw.execution, saw.key))
         if row is None and saw.key == "cooled":  # asyncio's own timer
@@ -174,20 +178,25 @@ def _seen(found: Found, facts: Facts) -> list[str]:
 def _kept(found: Found, snapshots: list[Snapshot]) -> list[str]:
     """What was recorded at a kill is recorded still, to the letter."""
     wrong = []
-    journal, ended = found.by_key(), found.ended()
+    journal, ended = {row["position"]: row for row in found.journal}, found.ended()
+    taken_back = {(found.ids[row["execution"]], row["outcome"]) for row in found.lives}
     for past in snapshots:
         for name, row in past.journal.items():
-            if journal.get(name) != row:
-                wrong.append(f"the recorded outcome of {name} was changed: {row} -> {journal.get(name)}")
+            now = journal.get(row["position"])
+            if now is None or now | {"superseded": 0} != row | {"superseded": 0}:
+                wrong.append(f"the recorded outcome of {name} was changed: {row} -> {now}")
         for id_, end in past.ended.items():
-            if ended.get(id_) != end:
+            if ended.get(id_) != end and (id_, end[0]) not in taken_back:
                 wrong.append(f"the end of {id_} was changed: {end} -> {ended.get(id_)}")
     return wrong
 
 
 def _bodies(found: Found, facts: Facts, snapshots: list[Snapshot]) -> list[str]:
     wrong = []
-    journal = found.by_key()
+    journal = {(found.ids[row["execution"]], row["key"]): row for row in found.journal}  # the newest of each
+    again = Counter(
+        (found.ids[row["execution"]], row["key"]) for row in found.journal if row["superseded"]
+    )  # S9.4: run once more in the next life
     kills = len(snapshots)
     failed = Counter((found.ids[row["execution"]], row["key"]) for row in found.attempts)
     first_seen: dict[tuple[str, str], int] = {}
@@ -203,9 +212,9 @@ def _bodies(found: Found, facts: Facts, snapshots: list[Snapshot]) -> list[str]:
         last_attempt[name] = ran.attempt
         if name not in journal:
             wrong.append(f"the body of {name} ran, and has no outcome")
-        if first_seen.get(name, ran.at) < ran.at:
+        if first_seen.get(name, ran.at) < ran.at and not again[name]:
             wrong.append(f"the body of {name} ran again after its outcome had reached the code")
-        if any(name in past.journal and ran.pid not in past.pids for past in snapshots):
+        if any(name in past.journal and ran.pid not in past.pids for past in snapshots) and not again[name]:
             wrong.append(f"the body of {name} ran again after its outcome was recorded")
         if ran.idempotency_key != idempotency_key(ran.execution, ran.key):
             wrong.append(f"an attempt of {name} had the idempotency key {ran.idempotency_key}")
@@ -214,12 +223,12 @@ def _bodies(found: Found, facts: Facts, snapshots: list[Snapshot]) -> list[str]:
     for name, row in journal.items():
         if row["kind"] != "run":
             continue
-        if not 1 <= runs[name] <= 1 + failed[name] + kills:
+        if not 1 <= runs[name] <= 1 + failed[name] + kills + again[name]:
             wrong.append(f"the body of {name} ran {runs[name]} times")
         if row["attempt"] != last_attempt.get(name):
             wrong.append(f"{name} shows attempt {row['attempt']}; the last to run was {last_attempt.get(name)}")
     for (pid, *name), count in in_process.items():
-        if count > 1 + failed[tuple(name)]:  # type: ignore[index]
+        if count > 1 + failed[tuple(name)] + again[tuple(name)]:  # type: ignore[index]
             wrong.append(f"the body of {name} ran {count} times in the process {pid}")
     return wrong
 
@@ -243,18 +252,26 @@ def _events(found: Found, facts: Facts) -> list[str]:
             ends[data["execution"], data["key"]] += 1
         elif row["type"] == "step_retry":
             retries[data["execution"], data["key"]] += 1
-        elif row["type"] in ("workflow_start", "workflow_finish", "workflow_failed"):
+        elif row["type"] in ("workflow_start", "workflow_finish", "workflow_failed", "workflow_cancelled"):
             life[row["type"], data["execution"]] += 1
+    outcomes = Counter((row["execution"], row["key"]) for row in found.journal if row["kind"] not in ("timer", "stop"))
     for row in found.journal:
-        told = ends.pop((row["execution"], row["key"]), 0)
-        if row["kind"] == "timer":
-            continue
-        if told != 1:
-            wrong.append(f"the outcome of {row['execution']} {row['key']} is told {told} times on its topic")
+        if row["kind"] in ("timer", "stop"):
+            ends.pop((row["execution"], row["key"]), None)
+    for name, count in outcomes.items():
+        told = ends.pop(name, 0)
+        if told != count:
+            wrong.append(f"{count} outcomes of {name} are told {told} times on its topic")
     wrong += [f"an end is told of {name}, which has no outcome" for name in ends]
     for execution in found.executions:
-        for type_ in ("workflow_start", "workflow_finish"):
-            if life[type_, execution["number"]] != 1:
+        end = {"completed": "workflow_finish", "failed": "workflow_failed", "cancelled": "workflow_cancelled"}
+        taken_back = sum(row["execution"] == execution["number"] for row in found.lives)
+        for type_, times in (
+            ("workflow_start", 1),
+            (end.get(execution["status"], ""), 1),
+            ("workflow_failed", taken_back),
+        ):
+            if life[type_, execution["number"]] != times:
                 wrong.append(f"{type_} of {execution['number']} is told {life[type_, execution['number']]} times")
     failed = Counter((row["execution"], row["key"]) for row in found.attempts)
     if failed != retries:

@@ -18,9 +18,12 @@ from typing import Any
 
 from polos import (
     AlreadyResumed,
+    EventPayload,
     ExecutionEnded,
     ExecutionHandle,
+    NonRetryableError,
     Polos,
+    StepExecutionError,
     WorkflowContext,
     crashpoints,
     current_step,
@@ -182,6 +185,47 @@ async def fickle(ctx: WorkflowContext) -> str:
     return str(first)
 
 
+async def undo(what: str) -> str:
+    note_body()
+    return f"{what} undone"
+
+
+@workflow(id="halted")
+async def halted(ctx: WorkflowContext) -> str:
+    """Is cancelled while it waits, and clears up."""
+    held = await run(ctx, "hold", old_step)
+    try:
+        await ctx.step.wait_for_event("never", topic="never")
+    except asyncio.CancelledError:
+        for n in range(2):
+            await run(ctx, f"undo-{n}", undo, held)
+    return "whatever"
+
+
+async def breaks(times_before: int) -> str:
+    note_body()
+    if times_before == 0:
+        raise NonRetryableError("not yet")
+    return "mended"
+
+
+@workflow(id="mended")
+async def mended(ctx: WorkflowContext) -> str:
+    """Fails, and completes once it is retried."""
+    sound = await run(ctx, "sound", old_step)
+    try:
+        return str(sound) + await run(ctx, "broken", breaks, ctx.retry_count)
+    except StepExecutionError:
+        await run(ctx, "apology", undo, "nothing")
+        raise
+
+
+@workflow(id="greets", trigger_on_event="orders")
+async def greets(ctx: WorkflowContext, event: EventPayload) -> Any:
+    """Is started by the order's own event."""
+    return await run(ctx, "greet", undo, str(event.data["sku"]))
+
+
 # ── the main program ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -236,6 +280,25 @@ async def finish_order(polos: Polos) -> None:
         pass
     result = await polos.result(handle, timeout=20)
     LEDGER.add("result", handle.id, plain(result))
+    (greeting,) = await polos.list(workflow="greets")
+    await polos.result(greeting.id, timeout=20)
+
+
+async def finish_halted(polos: Polos) -> None:
+    handle = await polos.invoke(halted, idempotency_key="halted-1")
+    LEDGER.add("acknowledged", "start", handle.id)
+    if await reach(polos, handle, Status.WAITING) is Status.WAITING:
+        await polos.cancel(handle)
+    await reach(polos, handle)
+
+
+async def finish_mended(polos: Polos) -> None:
+    handle = await polos.invoke(mended, idempotency_key="mended-1")
+    LEDGER.add("acknowledged", "start", handle.id)
+    if await reach(polos, handle) is Status.FAILED:
+        await polos.retry(handle)
+    result = await polos.result(handle, timeout=20)
+    LEDGER.add("result", handle.id, plain(result))
 
 
 async def finish_fickle(polos: Polos) -> None:
@@ -266,6 +329,8 @@ async def main(plan: Plan) -> None:
     async with Polos(plan.database, durability=plan.durability, run_on="caller", echo=False) as polos:  # type: ignore[arg-type]
         await finish_order(polos)
         if not plan.short:
+            await finish_halted(polos)
+            await finish_mended(polos)
             await finish_fickle(polos)
 
 
