@@ -85,11 +85,10 @@ def slots_of(fields: CronFields, zone: tzinfo, day: date) -> tuple[datetime, ...
 
 def _is_plain(start: datetime, zone: tzinfo, day: date) -> bool:
     """Tells whether the clock does not change on a local day that starts at that instant."""
-    if start.astimezone(zone).date() != day:
-        return False
-    offset, end = start.astimezone(zone).utcoffset(), start + timedelta(days=1)
-    # No zone changes twice within a day, so that two equal ends have nothing between them.
-    return end.astimezone(zone).utcoffset() == offset and end.astimezone(zone).date() == day + timedelta(days=1)
+    local, end = start.astimezone(zone), (start + timedelta(days=1)).astimezone(zone)
+    if (local.date(), local.hour, local.minute, local.second) != (day, 0, 0, 0):
+        return False  # midnight itself falls into a gap
+    return end.utcoffset() == local.utcoffset()  # no zone changes twice within a day
 
 
 def slots_between(fields: CronFields, zone: tzinfo, after: datetime, until: datetime, newest: int) -> list[datetime]:
