@@ -16,12 +16,13 @@ from polos_cli.scaffold.plan import Plan, plan_project, write_project
 FIRST_RUN = {
     "hello": "polos run hello name=Ada",
     "approval": "polos run approval item=Laptop amount:=1200",
+    "schedule": "polos run daily_report",
 }
 
 
 def command(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; made if need be.")] = Path(),
-    template: Annotated[str, typer.Option("--template", "-t", help="hello or approval.")] = "hello",
+    template: Annotated[str, typer.Option("--template", "-t", help="hello, approval or schedule.")] = "hello",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Write a small working project: workflows, a test, settings and a README. Nothing is overwritten."""

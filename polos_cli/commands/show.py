@@ -13,7 +13,7 @@ from polos.client.client import PolosClient
 from polos.core import codec
 from polos.core.durations import show_duration
 from polos.core.ids import short_end, workflow_topic
-from polos.core.model import Entry, Execution, FailedAttempt, PendingWait, Stored
+from polos.core.model import Entry, Execution, FailedAttempt, Life, PendingWait, Stored
 from polos.core.status import TERMINAL, Status
 from polos.errors import UnknownExecution
 from polos.ports import EventFilter
@@ -34,6 +34,8 @@ class _Facts:
     entries: list[Entry]
     waits: list[PendingWait]
     attempts: list[FailedAttempt]
+    lives: list[Life]
+    superseded: list[tuple[int, Entry]]
 
 
 def command(
@@ -91,7 +93,12 @@ async def _read(client: PolosClient, execution: Execution) -> _Facts:
     entries = await access.read(lambda store: store.journal(execution.id))
     waits = await access.read(lambda store: store.waits(execution.id))
     attempts = await access.read(lambda store: store.attempts(execution.id))
-    return _Facts(execution, tree, entries, waits, attempts)
+    lives: list[Life] = []
+    superseded: list[tuple[int, Entry]] = []
+    if execution.life:
+        lives = await access.read(lambda store: store.lives(execution.id))
+        superseded = await access.read(lambda store: store.superseded(execution.id))
+    return _Facts(execution, tree, entries, waits, attempts, lives, superseded)
 
 
 def _whole(facts: _Facts) -> None:
@@ -107,10 +114,20 @@ def _whole(facts: _Facts) -> None:
     if execution.parent_id is not None:
         stdout.data(f"child of {execution.parent_id}, step {sanitize(execution.parent_key or '')}")
     stdout.data(f"input   {_short(execution.input)}")
+    if execution.queue is not None:
+        key = f", key {sanitize(execution.concurrency_key)}" if execution.concurrency_key else ""
+        stdout.data(f"queue   {sanitize(execution.queue)}{key}")
+    for life in facts.lives:
+        _life(facts, life)
     view = facts.tree.executions.get(execution.number)
     if view is not None and (view.steps or view.children):
         for line in tree_lines(view, now, style.columns(), sys.stdout, bars=True):
             stdout.data(line)
+    if execution.state is not None:
+        stdout.data(f"state   {_short(execution.state)}")
+    if execution.ending is not None:
+        what = "cancelled" if execution.ending.value == "cancel" else "stopped: it ran for too long"
+        stdout.data(f"ending  it is being {what}; its code clears up")
     if execution.result is not None:
         stdout.data(f"result  {_short(execution.result)}")
     if execution.failure is not None:
@@ -126,6 +143,18 @@ def _whole(facts: _Facts) -> None:
     _next(facts)
 
 
+def _life(facts: _Facts, life: Life) -> None:
+    """Says how a life before has ended, and what a retry took back."""
+    taken = [
+        entry.key for number, entry in facts.superseded if number == life.number and not entry.key.startswith("polos:")
+    ]
+    how = life.outcome.value + (f" with {life.error_type}" if life.error_type else "")
+    back = f"; taken back: {', '.join(taken)}" if taken else ""
+    stdout.data(
+        f"life {life.number}  {how} at {clock_time(life.ended_at)}, retried at {clock_time(life.retried_at)}{sanitize(back)}"
+    )
+
+
 def _next(facts: _Facts) -> None:
     execution = facts.execution
     for wait in facts.waits:
@@ -135,6 +164,9 @@ def _next(facts: _Facts) -> None:
             stdout.data(f"next    polos send-event {wait.channel.partition(':')[2]} '{{...}}'")
     if execution.status not in TERMINAL:
         stdout.data(f"next    polos run --attach {execution.number}")
+        stdout.data(f"next    polos why {execution.number}")
+    elif execution.status is not Status.COMPLETED:
+        stdout.data(f"next    polos retry {execution.number}")
 
 
 def _short(stored: Stored, room: int | None = None) -> str:
@@ -182,6 +214,22 @@ def _json(facts: _Facts) -> dict[str, object]:
         else {"type": failure.type_name, "message": failure.message, "traceback": failure.traceback_text},
         "blocked": None if execution.blocked_reason is None else orjson.loads(execution.blocked_reason),
         "deaths": execution.deaths,
+        "ending": execution.ending,
+        "queue": execution.queue,
+        "concurrency_key": execution.concurrency_key,
+        "workflow_state": None if execution.state is None else codec.plain(execution.state),
+        "lives": [
+            {
+                "life": life.number,
+                "outcome": life.outcome.value,
+                "error_type": life.error_type,
+                "cause": life.cause_key,
+                "ended_at": rfc3339(life.ended_at),
+                "retried_at": rfc3339(life.retried_at),
+            }
+            for life in facts.lives
+        ],
+        "superseded": [{"life": life, **_entry_json(entry)} for life, entry in facts.superseded],
         "steps": [_entry_json(entry) for entry in facts.entries],
         "waits": [_wait_json(wait) for wait in facts.waits],
     }

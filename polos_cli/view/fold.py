@@ -32,8 +32,10 @@ def fold(tree: ViewTree, event: Event) -> None:
         execution.state = _ENDS[event.type]
         execution.ended_at = event.created_at
         execution.error_type = data.get("error_type") or data.get("reason") or ""
-        if execution.state == "completed":
+        if execution.state != "blocked":
             _close_open(execution, event.created_at)
+    elif event.type == "workflow_retried":
+        execution.state, execution.ended_at, execution.error_type = "queued", None, ""
     elif "key" in data:
         _step(execution, event, data)
 

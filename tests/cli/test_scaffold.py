@@ -36,7 +36,7 @@ def test_the_templates_are_found_and_each_has_a_first_command() -> None:
     assert template_names()[0] == "hello"
 
 
-@pytest.mark.parametrize("template", ["hello", "approval"])
+@pytest.mark.parametrize("template", ["hello", "approval", "schedule"])
 def test_a_written_project_is_whole(here: Path, template: str) -> None:
     assert app.main(["init", "My Shop", "--template", template]) == 0
     folder = here / "My Shop"
@@ -57,7 +57,7 @@ def test_a_written_project_is_whole(here: Path, template: str) -> None:
             ast.parse(path.read_text())
 
 
-@pytest.mark.parametrize("template", ["hello", "approval"])
+@pytest.mark.parametrize("template", ["hello", "approval", "schedule"])
 def test_the_tests_of_a_written_project_pass(here: Path, template: str) -> None:
     assert app.main(["init", "shop", "--template", template]) == 0
     checkout = str(Path(app.__file__).parents[1])

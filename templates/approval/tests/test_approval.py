@@ -1,24 +1,27 @@
-"""Runs the workflow as it is, on a database of its own, and answers in the person's place."""
-
-import asyncio
-from pathlib import Path
+"""Runs the workflow as it is, on an engine of its own, and answers in the person's place."""
 
 import pytest
 
-from polos import Polos
+from polos.testing import PolosEnv, assert_steps
 from workflows.approval import approval
 
 
 @pytest.mark.parametrize("approved", [True, False])
-def test_buys_only_what_was_approved(tmp_path: Path, approved: bool) -> None:
-    async def scenario() -> dict[str, object]:
-        async with Polos(database=f"sqlite:///{tmp_path}/test.db") as polos:
-            handle = await approval.invoke(polos, {"item": "Laptop", "amount": 1200})
-            # An answer that comes before the question is kept, so there is nothing to wait for.
-            await polos.resume(handle.id, "await_approval", {"approved": approved, "reason": "a test"})
-            return await handle.result(timeout=30)
+def test_buys_only_what_was_approved(polos_env: PolosEnv, approved: bool) -> None:
+    execution = polos_env.start(approval, {"item": "Laptop", "amount": 1200})
+    assert execution.waiting_for == ["await_approval"]
 
-    result = asyncio.run(scenario())
+    polos_env.advance(days=30)  # nobody is in a hurry
+    polos_env.resume(execution, "await_approval", {"approved": approved, "reason": "a test"})
 
-    assert result["approved"] is approved
-    assert ("order" in result) is approved
+    assert execution.result["approved"] is approved
+    assert_steps(execution, ["look_up_budget", "await_approval", "execute" if approved else "tell"])
+
+
+def test_orders_once_more_where_it_crashed_in_between(polos_env: PolosEnv) -> None:
+    polos_env.crash_at("execute", when="after_body")  # the order is placed, and not recorded
+    execution = polos_env.start(approval, {"item": "Laptop", "amount": 1200})
+    polos_env.resume(execution, "await_approval", {"approved": True})
+
+    assert execution.result["approved"] is True
+    assert polos_env.bodies_run("execute") == 2  # with the same idempotency key
