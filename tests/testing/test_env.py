@@ -152,10 +152,10 @@ def test_one_that_does_not_go_on_by_itself_says_why(env: PolosEnv) -> None:
         env.run(approval)
     execution = env.execution()
     with pytest.raises(UsageError, match="no result yet"):
-        execution.result  # noqa: B018
+        execution.result
     env.cancel(execution)
     with pytest.raises(ExecutionCancelled):
-        execution.result  # noqa: B018
+        execution.result
 
 
 @workflow(id="testing.daily", schedule="0 9 * * *")
