@@ -33,7 +33,7 @@ def command(
             stdout.line(_json(workflow))
         stdout.line({"kind": "end", "v": 1, "reason": "complete"})
         return
-    rows = [[w.id, _fields(w), _trigger(w.trigger) if w.trigger else "", _about(w)] for w in found]
+    rows = [[w.id, _fields(w), _started_by(w), _about(w)] for w in found]
     table([Column(head="id", fits=False), "input", "started by", "about"], rows)
     if not found:
         stderr.say(f"no workflows in {', '.join(settings.modules)}", "dim")
@@ -46,8 +46,11 @@ def _one(workflow: Workflow, as_json: bool) -> None:
     stdout.data(f"{workflow.id}  ({workflow.site})")
     if workflow.description:
         stdout.data(workflow.description)
-    if workflow.trigger is not None:
-        stdout.data(f"started by {_trigger(workflow.trigger)}")
+    if _started_by(workflow):
+        stdout.data(f"started by {_started_by(workflow)}")
+    if workflow.queue_rule is not None:
+        limit = workflow.queue_rule.concurrency_limit
+        stdout.data(f"queue {workflow.queue_rule.name}" + ("" if limit is None else f", {limit} at once"))
     stdout.data("input schema:")
     stdout.data(stdout.to_json(workflow.input_schema(), indent=True))
 
@@ -60,7 +63,22 @@ def _json(workflow: Workflow) -> dict[str, object]:
             "topic": workflow.trigger.topic, "batch_size": workflow.trigger.batch_size,
             "batch_timeout_ms": None if workflow.trigger.batch_timeout is None else workflow.trigger.batch_timeout // 1000,
         },
+        "schedule": None if workflow.schedule is None else {
+            "cron": workflow.schedule.cron, "timezone": workflow.schedule.timezone, "key": workflow.schedule.key,
+            "catchup": workflow.schedule.catchup, "overlap": workflow.schedule.overlap,
+        },
+        "queue": None if workflow.queue_rule is None else {
+            "name": workflow.queue_rule.name, "concurrency_limit": workflow.queue_rule.concurrency_limit
+        },
     }  # fmt: skip
+
+
+def _started_by(workflow: Workflow) -> str:
+    found = [] if workflow.trigger is None else [_trigger(workflow.trigger)]
+    if workflow.schedule is not None:
+        zone = "" if workflow.schedule.timezone == "UTC" else f" {workflow.schedule.timezone}"
+        found.append(f"the clock ({workflow.schedule.cron}{zone})")
+    return "; ".join(found)
 
 
 def _trigger(trigger: EventTrigger) -> str:
