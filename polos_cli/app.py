@@ -29,8 +29,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "logs": ("polos_cli.commands.logs", "Show captured output, by execution, step and attempt."),
     "worker": ("polos_cli.commands.worker", "Run the project's workflows until stopped."),
     "resume": ("polos_cli.commands.resume", "Answer an execution that waits for a person."),
+    "cancel": ("polos_cli.commands.cancel", "End an execution, and its children."),
+    "retry": ("polos_cli.commands.retry", "Reopen an execution that failed, was cancelled or is blocked."),
     "why": ("polos_cli.commands.why", "Explain why an execution is where it is."),
     "workflows": ("polos_cli.commands.workflows", "List what the project defines, with input schemas."),
+    "schedules": ("polos_cli.commands.schedules", "List what the clock starts; trigger, pause, backfill."),
+    "queues": ("polos_cli.commands.queues", "List the queues: limits, who runs, how many wait."),
     "version": ("polos_cli.commands.version", "Show the versions of polos and what it runs on."),
 }
 
