@@ -85,7 +85,7 @@ def _row(execution: Execution, waits: list[PendingWait], now: int) -> list[str |
     what = execution.error_type or ""
     if waits:
         first = waits[0]
-        what = first.key + {"event": " ← event", "suspend": " ← answer", "child": " ← child"}.get(first.kind.value, "")
+        what = first.key + {"event": " ← event", "suspend": " ← answer", "child": " ← child", "retry": " ← next attempt"}.get(first.kind.value, "")
         if first.deadline is not None and first.kind.value == "sleep":
             what += f", {show_duration(max(0, first.deadline - now))} left"
         if len(waits) > 1:

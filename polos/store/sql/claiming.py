@@ -19,7 +19,7 @@ from polos.store.sql.executions import attempts_of, entries_after, waits_of
 from polos.store.sql.tx import Queued, Row, Tx
 
 LINES = 200
-"""Lines of queues looked at in one claim; the next one goes on behind them, so that each has its turn."""
+"""Lines of queues looked at at once; a claim goes on until it has enough, the next one behind them: each has its turn."""
 
 
 class Turn:
@@ -61,22 +61,36 @@ def claim(request: ClaimRequest, now: int, turn: Turn | None = None) -> Tx[list[
 def _admitted(asked: dict[str, Any], turn: Turn) -> Tx[list[int]]:
     """Returns whom to take, oldest first: those in no queue, and those whom the queues admit."""
     found = [(placed_at, number) for number, placed_at in (yield "claimable", asked)]
-    here = {"queue": turn.queue, "concurrency_key": turn.concurrency_key, "limit": LINES}
-    lines = list((yield "lines", here))
-    if len(lines) < LINES and (turn.queue, turn.concurrency_key) != ("", ""):  # around
-        seen = {(queue, key) for queue, key, _, _ in lines}
-        rest = yield "lines", {"queue": "", "concurrency_key": "", "limit": LINES - len(lines)}
-        lines += [line for line in rest if (line[0], line[1]) not in seen]
-    for queue, key, limit, running in lines:
-        free = free_places(limit, running)
-        if free == 0:
-            continue
-        most = asked["limit"] if free is None else min(free, asked["limit"])
-        front = yield "line_front", {**asked, "queue": queue, "concurrency_key": key, "limit": most}
-        waiting = [Waiting(number, placed_at, bool(is_mine)) for number, placed_at, is_mine in front]
-        found += [(one.placed_at, one.number) for one in admitted(Line(limit, running, waiting))]
-    turn.queue, turn.concurrency_key = lines[-1][:2] if len(lines) == LINES else ("", "")
+    wanted = asked["limit"] + len(found)
+    start = at = (turn.queue, turn.concurrency_key)
+    is_around = start == ("", "")
+    while len(found) < wanted:
+        lines = yield "lines", {"queue": at[0], "concurrency_key": at[1], "limit": LINES}
+        for queue, key, limit, running in lines:
+            if is_around and start != ("", "") and (queue, key) > start:
+                lines = []  # seen before
+                break
+            found += yield from _front(asked, queue, key, limit, running)
+        if len(lines) == LINES:
+            at = (lines[-1][0], lines[-1][1])
+        elif is_around:
+            at = ("", "")
+            break
+        else:
+            at, is_around = ("", ""), True
+    turn.queue, turn.concurrency_key = at
     return [number for _, number in sorted(found)[: asked["limit"]]]
+
+
+def _front(asked: dict[str, Any], queue: str, key: str, limit: int | None, running: int) -> Tx[list[tuple[int, int]]]:
+    """Returns those of one line that the worker may take."""
+    free = free_places(limit, running)
+    if free == 0:
+        return []
+    most = asked["limit"] if free is None else min(free, asked["limit"])
+    front = yield "line_front", {**asked, "queue": queue, "concurrency_key": key, "limit": most}
+    waiting = [Waiting(number, placed_at, bool(is_mine)) for number, placed_at, is_mine in front]
+    return [(one.placed_at, one.number) for one in admitted(Line(limit, running, waiting))]
 
 
 def _one_suspect(rows: Sequence[Row], runs_suspect: bool) -> Tx[Sequence[Row]]:
