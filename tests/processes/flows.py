@@ -122,4 +122,56 @@ async def blocking(ctx: WorkflowContext, gate: str) -> str:
     return DONE
 
 
-ALL = [leaf, mixed, quick, held, family, wanders, slow, blocking]
+async def timed(line: str, n: int, part: str) -> None:
+    """Notes when it begins and ends, by the machine's clock, which all processes share."""
+    LEDGER.add("begins", line, n, part, time.monotonic_ns())
+    await asyncio.sleep(0.002)
+    LEDGER.add("ends", line, n, part, time.monotonic_ns())
+
+
+async def in_line(ctx: WorkflowContext, input: dict[str, Any]) -> str:
+    """A body, an event that all wait for, and another body."""
+    await ctx.step.run("first", timed, input["line"], input["n"], "first")
+    await ctx.step.wait_for_event("go", topic="lines")
+    await ctx.step.run("second", timed, input["line"], input["n"], "second")
+    return DONE
+
+
+one_at_once = workflow(id="one_at_once", queue={"name": "one", "concurrency_limit": 1})(in_line)
+three_at_once = workflow(id="three_at_once", queue={"name": "three", "concurrency_limit": 3})(in_line)
+
+
+@workflow(id="trip")
+async def trip(ctx: WorkflowContext) -> str:
+    """Is cancelled while it waits for a child, and makes up for what it did."""
+    await ctx.step.run("book", body)
+    try:
+        await ctx.step.invoke_and_wait("pay", waits_for_ever)
+    except asyncio.CancelledError:
+        await ctx.step.run("undo-0", until_open, "undo")
+        for n in range(1, 3):
+            await ctx.step.run(f"undo-{n}", body)
+        raise
+    return DONE
+
+
+@workflow(id="waits_for_ever")
+async def waits_for_ever(ctx: WorkflowContext) -> None:
+    try:
+        await ctx.step.wait_for_event("never", topic="never")
+    finally:
+        await ctx.step.run("left", body)
+
+
+@workflow(id="listens")
+async def listens(ctx: WorkflowContext, input: dict[str, Any]) -> list[int]:
+    """Tells the sequences of the first events that it sees on a topic."""
+    seen = []
+    for n in range(input["count"]):
+        seen.append((await ctx.step.wait_for_event(f"event-{n}", topic=input["topic"])).sequence_id)
+    return seen
+
+
+ALL = [
+    leaf, mixed, quick, held, family, wanders, slow, blocking, one_at_once, three_at_once, trip, waits_for_ever, listens,
+]  # fmt: skip
