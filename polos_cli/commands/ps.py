@@ -16,6 +16,8 @@ from polos_cli.output import stderr, stdout
 from polos_cli.output.tables import Cell, Column, status_cell, table
 from polos_cli.session import client_for, clock, execution_json, moment, rfc3339, run_async
 
+_SIGNS = {"event": " ← event", "suspend": " ← answer", "child": " ← child", "retry": " ← next attempt"}
+
 
 def command(
     status: Annotated[
@@ -85,7 +87,7 @@ def _row(execution: Execution, waits: list[PendingWait], now: int) -> list[str |
     what = execution.error_type or ""
     if waits:
         first = waits[0]
-        what = first.key + {"event": " ← event", "suspend": " ← answer", "child": " ← child", "retry": " ← next attempt"}.get(first.kind.value, "")
+        what = first.key + _SIGNS.get(first.kind.value, "")
         if first.deadline is not None and first.kind.value == "sleep":
             what += f", {show_duration(max(0, first.deadline - now))} left"
         if len(waits) > 1:
