@@ -223,6 +223,10 @@ class WorkerStore(Protocol):
         """Calls `callback` with the number of an execution that got an outcome from elsewhere; returns the way to stop."""
         ...
 
+    async def retire(self, worker_id: str) -> None:
+        """Notes that a worker ends what it runs and takes nothing more."""
+        ...
+
     async def goodbye(self, worker_id: str) -> None: ...
 
 
@@ -243,6 +247,18 @@ class EngineStore(Protocol):
 
     def on_due(self, callback: Callable[[int], None]) -> Callable[[], None]:
         """Calls `callback` with instants at which something will be due; returns the way to stop."""
+        ...
+
+    def on_appended(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls `callback` whenever the event log may have grown, durably; returns the way to stop."""
+        ...
+
+    async def hold(self, held: Sequence[tuple[str, str]], code: str) -> list[str]:
+        """Blocks executions (id, reason) that do not fit that code and that nobody runs; returns which it has (S8.3)."""
+        ...
+
+    async def release(self, execution_ids: Sequence[str]) -> list[str]:
+        """Queues those of these executions that are blocked; returns which were."""
         ...
 
     def check_ownership(self) -> None:

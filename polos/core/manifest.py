@@ -113,8 +113,10 @@ class WorkerInfo:
     Attributes:
         complete: the manifest is all of its project (S7.3).
         claims: ``all`` that it can run; ``own``: what it started or was told to go on with; ``rest``: that, and
-            workflows that no other worker has.
+            workflows that no other worker has; ``none``: it only ends what it runs.
         ended_at: when it left, or was given up.
+        is_checked: its code was checked against every unfinished execution, and the check decides which of the blocked
+            ones go on (`polos dev`); else new code gives each of them a try.
         code: the identity of the code that it has loaded: a hash of the project's modules (S8.3).
         declared, triggers, schedules, queues: what its workflows declare; not kept with the worker, and empty where
             workers are listed.
@@ -126,8 +128,9 @@ class WorkerInfo:
     complete: bool
     workflow_ids: tuple[str, ...] = field(default=())
     started_at: int = 0
-    claims: Literal["all", "own", "rest"] = "all"
+    claims: Literal["all", "own", "rest", "none"] = "all"
     ended_at: int | None = None
+    is_checked: bool = False
     code: str = ""
     declared: tuple[Declared, ...] = ()
     triggers: tuple[EventTrigger, ...] = ()

@@ -41,6 +41,8 @@ TRANSITIONS: Mapping[tuple[Status, Change], Status] = {
     (Status.RUNNING, Change.RELEASE): Status.QUEUED,
     (Status.RUNNING, Change.TAKE_OVER): Status.QUEUED,
     (Status.RUNNING, Change.BLOCK): Status.BLOCKED,
+    (Status.QUEUED, Change.BLOCK): Status.BLOCKED,  # by the check of new code, before anybody has claimed it
+    (Status.WAITING, Change.BLOCK): Status.BLOCKED,
     (Status.BLOCKED, Change.UNBLOCK): Status.QUEUED,
     (Status.RUNNING, Change.COMPLETE): Status.COMPLETED,
     (Status.RUNNING, Change.FAIL): Status.FAILED,

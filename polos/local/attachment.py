@@ -48,6 +48,7 @@ class Attachment:
 
     Args:
         is_heir: another owner is asked to let the database go.
+        may_own: False: a guest only, which waits for an owner where there is none.
         on_settled: called whenever there is a backend, after the worker's hello and before `there` returns it.
         on_left: called whenever there is none any more.
         on_fault: called with what makes it impossible to go on.
@@ -59,11 +60,13 @@ class Attachment:
     def __init__(
         self, url: str, clock: Clock, *, durability: Literal["full", "relaxed"], lease_seconds: float, is_heir: bool,
         on_settled: Callable[[Backend], None], on_left: Callable[[], None], on_fault: Callable[[BaseException], None],
+        may_own: bool = True,
     ) -> None:  # fmt: skip
         self._url, self._clock, self._durability = url, clock, durability
         self.path = database_path(url).resolve()
         self._own_lease_seconds = lease_seconds
         self._is_heir = is_heir
+        self._may_own = may_own
         self._on_settled, self._on_left, self._on_fault = on_settled, on_left, on_fault
         self._is_attached = asyncio.Event()
         self._attaching: asyncio.Task[None] | None = None
@@ -122,8 +125,10 @@ class Attachment:
         pause = _AGAIN
         while self.backend is None:
             try:
-                await self._become_owner()
-                return
+                if self._may_own:
+                    await self._become_owner()
+                    return
+                in_use = DatabaseInUse("no process owns the database", pid=0, process="", brief=False)
             except DatabaseInUse as error:
                 in_use = error
             try:

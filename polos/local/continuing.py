@@ -61,11 +61,11 @@ class ContinuingStore:
 
     def __init__(
         self, url: str, clock: Clock, *, durability: Literal["full", "relaxed"], lease_seconds: float, is_heir: bool,
-        on_fault: Callable[[BaseException], None],
+        on_fault: Callable[[BaseException], None], may_own: bool = True,
     ) -> None:  # fmt: skip
         self.attachment = Attachment(
             url, clock, durability=durability, lease_seconds=lease_seconds, is_heir=is_heir, on_settled=self._settled,
-            on_left=self._left, on_fault=self._failed,
+            on_left=self._left, on_fault=self._failed, may_own=may_own,
         )  # fmt: skip
         self._on_fault = on_fault
         self._reader: ReadStore = open_reader(url)
@@ -319,6 +319,9 @@ class ContinuingStore:
                 self._forget = None
 
         return forget
+
+    async def retire(self, worker_id: str) -> None:
+        await self._ask(lambda store: store.retire(worker_id))
 
     async def goodbye(self, worker_id: str) -> None:
         self.attachment.worker = None

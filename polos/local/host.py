@@ -36,6 +36,8 @@ class Host:
 
     Args:
         is_heir: another owner of the database is asked to let it go.
+        may_own: False: it attaches to an owner, and waits for one.
+        is_checked: the code was checked against all unfinished executions, see `WorkerInfo`.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Host:
         durability: Literal["full", "relaxed"] = "full",
         lease_seconds: float = DEFAULT_LEASE_SECONDS,
         is_heir: bool = False,
+        may_own: bool = True,
+        is_checked: bool = False,
         max_concurrent_workflows: int = 100,
         max_hot: int = 10_000,
         project: str = "",
@@ -58,7 +62,7 @@ class Host:
         self._registry = registry
         self._durability = durability
         self._lease_seconds = lease_seconds
-        self._is_heir = is_heir
+        self._is_heir, self._may_own, self._is_checked = is_heir, may_own, is_checked
         self._max_concurrent, self._max_hot = max_concurrent_workflows, max_hot
         self._project, self._complete, self._project_root = project, complete, project_root
         self._capture = Capture(echo)
@@ -86,7 +90,7 @@ class Host:
         clock = SystemClock()
         self.store = store = ContinuingStore(
             self.url, clock, durability=self._durability, lease_seconds=self._lease_seconds, is_heir=self._is_heir,
-            on_fault=self._failed,
+            on_fault=self._failed, may_own=self._may_own,
         )  # fmt: skip
         try:
             await store.open()
@@ -94,6 +98,7 @@ class Host:
                 store, self._registry, clock=clock, ids=TimeOrderedIds(), rng=SystemRng(), project=self._project,
                 complete=self._complete, max_concurrent=self._max_concurrent, max_hot=self._max_hot, on_fault=self._failed,
                 on_warning=self._on_warning, code=code_identity(self._registry, self._project_root),
+                is_checked=self._is_checked,
             )  # fmt: skip
         except BaseException:  # a cancel, too: nothing stays half open
             await store.close()

@@ -73,6 +73,7 @@ METHODS: Mapping[str, Method] = {
     "claim": _method(_WORKER, ClaimRequest, float, gives=list[Claim]),
     "commit": _method(_WORKER, Lease, int, Sequence[Op], int, gives=CommitAnswer),
     "outcomes": _method(_WORKER, gives=list[int]),  # numbers of executions that got an outcome from elsewhere
+    "retire": _method(_WORKER, str),
     "goodbye": _method(_WORKER, str),
     "renew": _method(frozenset({Role.RENEWAL}), str, gives=bool),
     "yield": _method(frozenset({Role.HEIR})),

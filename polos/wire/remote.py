@@ -268,6 +268,9 @@ class Remote:
 
         return forget
 
+    async def retire(self, worker_id: str) -> None:
+        await self._ask("retire", worker_id)
+
     async def goodbye(self, worker_id: str) -> None:
         await self._ask("goodbye", worker_id)
 

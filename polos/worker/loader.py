@@ -14,8 +14,9 @@ from polos.authoring.registry import REGISTRY, Registry, unknown
 from polos.authoring.workflow import Workflow
 from polos.errors import LoadError, PolosError
 from polos.worker.frames import is_ours
+from polos.worker.sources import FOREIGN, compile_from_source
 
-_SKIPPED = {"__pycache__", "tests", "node_modules"}
+_SKIPPED = FOREIGN | {"tests"}
 
 
 def load_modules(root: Path, modules: Sequence[str]) -> Registry:
@@ -58,9 +59,9 @@ def load_file(path: Path, name: str) -> Workflow:
 
 def _put_on_path(folder: Path) -> None:
     text = str(folder.resolve())
+    compile_from_source(folder)
     if text not in sys.path:
         sys.path.insert(0, text)
-    sys.dont_write_bytecode = True
 
 
 def _names(root: Path, module: str) -> Iterator[str]:

@@ -50,6 +50,7 @@ class LocalWorker:
         on_fault: Callable[[BaseException], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
         code: str = "",
+        is_checked: bool = False,
         interpose: Callable[[Execution, RunCall], RunCall] | None = None,
         has_pulse: bool = True,
         claim_wait: float = CLAIM_WAIT,
@@ -73,7 +74,7 @@ class LocalWorker:
         self._forget: Callable[[], None] | None = None
         self._started_at = clock.now()
         self._again: asyncio.Task[None] | None = None
-        self._code = code
+        self._code, self._is_checked = code, is_checked
         self._interpose = interpose
         self._has_pulse = has_pulse
         self._claim_wait = claim_wait
@@ -142,6 +143,7 @@ class LocalWorker:
         return WorkerInfo(
             id=self.id, pid=os.getpid(), project=self._project, complete=self._complete, claims=self.claims(),
             workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self._started_at, code=self._code,
+            is_checked=self._is_checked,
             declared=tuple(Declared(workflow_id=w.id, queue=w.queue) for w in self.registry),
             triggers=tuple(w.trigger for w in self.registry if w.trigger is not None),
             schedules=tuple(w.schedule for w in self.registry if w.schedule is not None),
@@ -197,8 +199,10 @@ class LocalWorker:
             runs_suspect=self._suspect is not None,
         )
 
-    def claims(self) -> Literal["all", "own", "rest"]:
+    def claims(self) -> Literal["all", "own", "rest", "none"]:
         """What it claims: as a guest that is not there for all, what no other worker has."""
+        if self._stopping:
+            return "none"
         if self.roots is not None:
             return "own"
         return "all" if self._complete or self.store.lease_seconds is None else "rest"
@@ -307,18 +311,25 @@ class LocalWorker:
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────
 
     async def stop(self, grace: float = 10.0) -> None:
-        """Takes nothing new, lets running bodies finish for `grace` seconds, and gives everything back."""
+        """Takes nothing new, gives each execution back once its bodies have ended, and all of them after `grace` seconds."""
         self._stopping = True
         if self._again is not None:
             self._again.cancel()
         for session in self._running.values():
             session.drain()
+        self.evict_all()  # whoever runs this code next goes on with them
+        retiring = self.loop.create_task(self._retire())
         try:
             async with asyncio.timeout(grace):
-                while not all(session.is_idle for session in self._running.values()):
-                    await asyncio.sleep(0.01)
+                while self._running:
+                    for session in list(self._running.values()):
+                        if session.is_idle:
+                            session.release()
+                    await asyncio.sleep(0.005)
         except TimeoutError:
             pass  # cancelled below; they run again elsewhere
+        retiring.cancel()
+        await asyncio.gather(retiring, return_exceptions=True)
         for session in list(self._running.values()):
             session.release()
         try:
@@ -339,6 +350,14 @@ class LocalWorker:
             pass  # it has gone first
         except EngineError as error:
             log.warning("no goodbye: %s", error)
+
+    async def _retire(self) -> None:
+        if not self._running:
+            return  # the goodbye follows at once
+        try:
+            await self.store.retire(self.id)
+        except EngineError:
+            pass  # the owner goes, too, and takes what it knows of this worker along
 
 
 def _retrieved(done: asyncio.Future[CommitAnswer]) -> None:

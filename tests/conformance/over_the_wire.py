@@ -117,7 +117,17 @@ class WireStore:
             "place_in_line",
         ):
             setattr(self, name, getattr(self._reader, name))
-        for name in ("take_over", "bury", "fire_due", "on_due", "wake_watchers", "care"):
+        for name in (
+            "take_over",
+            "bury",
+            "fire_due",
+            "on_due",
+            "wake_watchers",
+            "care",
+            "hold",
+            "release",
+            "on_appended",
+        ):
             setattr(self, name, getattr(owner.store, name))
 
     @classmethod
@@ -187,6 +197,9 @@ class WireStore:
         remote = self._workers[worker_id]
         self._followed.append(remote)
         return remote.on_outcome(worker_id, callback)
+
+    async def retire(self, worker_id: str) -> None:
+        await (await self._of(worker_id)).retire(worker_id)
 
     async def goodbye(self, worker_id: str) -> None:
         await (await self._of(worker_id)).goodbye(worker_id)

@@ -125,6 +125,7 @@ class MemoryStore:
         await self.queued.wait()
         return [self.take(request.held.get(1, 0))]
 
+    async def retire(self, worker_id: str) -> None: ...
     async def goodbye(self, worker_id: str) -> None: ...
 
     def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:

@@ -29,11 +29,13 @@ def hello(worker: WorkerInfo, holding: Mapping[int, int], now: int) -> Tx[None]:
         "id": worker.id, "pid": worker.pid, "project": worker.project, "complete": int(worker.complete),
         "claims": worker.claims, "workflow_ids": ids, "code": worker.code, "started_at": worker.started_at,
     }  # fmt: skip
-    yield from _declare(worker, ids)
-    if worker.claims != "own":  # it would run none of what they start
+    if worker.claims != "none":
+        yield from _declare(worker, ids)
+    if worker.claims not in ("own", "none"):  # it would run none of what they start
         yield from triggers.register(worker, now)
         yield from schedules.register(worker, now)
-        yield from _requeue_blocked(ids, worker.code, DEATHS - 1, now)
+        if not worker.is_checked:
+            yield from _requeue_blocked(ids, worker.code, DEATHS - 1, now)
     yield from _give_back(worker.id, holding, now)
     yield Due(now)  # schedules fire while there is somebody who works
 
@@ -65,6 +67,12 @@ def _declare(worker: WorkerInfo, ids: str) -> Tx[None]:
         names = orjson.dumps([rule.name for rule in worker.queues]).decode()
         yield "remove_queues", {"project": worker.project, "declared": names}
         yield "remove_declared", {"project": worker.project, "workflow_ids": ids}
+
+
+def retire(worker_id: str) -> Tx[None]:
+    """Notes that a worker ends what it runs and takes nothing more: what it keeps in memory is no more offered to it first."""
+    yield "retire", {"id": worker_id}
+    yield Queued()
 
 
 def goodbye(worker_id: str, now: int) -> Tx[None]:

@@ -17,9 +17,20 @@ from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.core.status import TERMINAL
 from polos.errors import StoreUnavailable
 from polos.ports import Claim, ClaimRequest, ScheduleChange
-from polos.store.sql import answers, claiming, due, events, executions, retrying, schedules, stopping, workers
+from polos.store.sql import (
+    answers,
+    claiming,
+    due,
+    events,
+    executions,
+    holding,
+    retrying,
+    schedules,
+    stopping,
+    workers,
+)
 from polos.store.sql.commit import Commit
-from polos.store.sql.tx import Changed, Due, Hint, Queued, Tx
+from polos.store.sql.tx import Appended, Changed, Due, Hint, Queued, Tx
 from polos.store.sqlite.committer import Committer, Durability
 from polos.store.sqlite.opening import open_writer
 from polos.store.sqlite.ownership import Ownership
@@ -54,6 +65,7 @@ class SqliteStore(SqliteReader):
         self._changed: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self._on_outcome: dict[str, Callable[[int], None]] = {}
         self._on_due: set[Callable[[int], None]] = set()
+        self._on_appended: set[Callable[[], None]] = set()
 
     async def open(self) -> None:
         """Takes the file and brings its schema up to date. Raises `DatabaseInUse`, `StoreUnavailable`."""
@@ -152,6 +164,9 @@ class SqliteStore(SqliteReader):
             elif isinstance(hint, Due):
                 for callback in self._on_due:
                     callback(hint.at)
+            elif isinstance(hint, Appended):
+                for appended in self._on_appended:
+                    appended()
 
     # ── ClientStore ──────────────────────────────────────────────────────────────────────────────────
 
@@ -289,6 +304,9 @@ class SqliteStore(SqliteReader):
     async def goodbye(self, worker_id: str) -> None:
         await self._submit(lambda: workers.goodbye(worker_id, self._clock.now()), "goodbye")
 
+    async def retire(self, worker_id: str) -> None:
+        await self._submit(lambda: workers.retire(worker_id), "retire")
+
     # ── EngineStore ──────────────────────────────────────────────────────────────────────────────────
 
     async def take_over(self, keep: Collection[str] = ()) -> int:
@@ -303,6 +321,16 @@ class SqliteStore(SqliteReader):
     def on_due(self, callback: Callable[[int], None]) -> Callable[[], None]:
         self._on_due.add(callback)
         return lambda: self._on_due.discard(callback)
+
+    def on_appended(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self._on_appended.add(callback)
+        return lambda: self._on_appended.discard(callback)
+
+    async def hold(self, held: Sequence[tuple[str, str]], code: str) -> list[str]:
+        return await self._submit(lambda: holding.hold(held, code, self._clock.now()), "hold")
+
+    async def release(self, execution_ids: Sequence[str]) -> list[str]:
+        return await self._submit(lambda: holding.release(execution_ids, self._clock.now()), "release")
 
     async def care(self) -> None:
         wal = self._path.with_name(self._path.name + "-wal")

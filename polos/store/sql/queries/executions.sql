@@ -28,7 +28,7 @@ WHERE number IN (
   SELECT e.number FROM execution e
   WHERE e.status = 'queued' AND e.queue IS NULL AND e.available_at <= :now
     AND (e.worker_id IS NULL OR e.worker_id = :worker_id OR e.available_at <= :offered_until
-      OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND w.ended_at IS NOT NULL))
+      OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND (w.ended_at IS NOT NULL OR w.claims = 'none')))
     AND e.workflow_id IN (SELECT value FROM json_each(:workflow_ids))
     AND (:only_rest = 0
       OR EXISTS (SELECT 1 FROM execution r WHERE r.number = e.root AND r.origin = :worker_id)
@@ -42,7 +42,7 @@ RETURNING number, deaths
 SELECT e.number, e.available_at FROM execution e
 WHERE e.status = 'queued' AND e.queue IS NULL AND e.available_at <= :now
   AND (e.worker_id IS NULL OR e.worker_id = :worker_id OR e.available_at <= :offered_until
-    OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND w.ended_at IS NOT NULL))
+    OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND (w.ended_at IS NOT NULL OR w.claims = 'none')))
   AND e.workflow_id IN (SELECT value FROM json_each(:workflow_ids))
   AND (:only_rest = 0
     OR EXISTS (SELECT 1 FROM execution r WHERE r.number = e.root AND r.origin = :worker_id)
@@ -134,6 +134,11 @@ WHERE status = 'blocked' AND COALESCE(blocked_code, '') <> :code
   AND workflow_id IN (SELECT value FROM json_each(:workflow_ids))
 RETURNING number, id
 
+-- name: release_blocked
+UPDATE execution SET status = :queued, available_at = :now, worker_id = NULL, deaths = MIN(deaths, :deaths)
+WHERE status = 'blocked' AND id IN (SELECT value FROM json_each(:ids))
+RETURNING number, id
+
 -- name: block
 UPDATE execution SET status = :status, worker_id = NULL, available_at = :now, blocked_code = :code WHERE number = :execution
 RETURNING ending
@@ -155,7 +160,7 @@ WITH RECURSIVE tree (number) AS (
 SELECT e.number, e.id, e.status, e.ending, e.started_at IS NOT NULL, e.topic, e.parent, e.parent_key, e.schedule,
   EXISTS (SELECT 1 FROM worker w, json_each(w.workflow_ids) m
     WHERE w.ended_at IS NULL AND m.value = e.workflow_id
-      AND (w.claims <> 'own' OR w.id = e.worker_id OR w.id = (SELECT r.origin FROM execution r WHERE r.number = e.root)))
+      AND (w.claims NOT IN ('own', 'none') OR w.id = e.worker_id OR w.id = (SELECT r.origin FROM execution r WHERE r.number = e.root)))
 FROM tree t JOIN execution e ON e.number = t.number
 WHERE e.status NOT IN ('completed', 'failed', 'cancelled') ORDER BY e.number
 

@@ -7,6 +7,9 @@ ON CONFLICT (id) DO UPDATE SET workflow_ids = excluded.workflow_ids, claims = ex
 -- name: goodbye
 UPDATE worker SET ended_at = :now WHERE id = :id
 
+-- name: retire
+UPDATE worker SET claims = 'none' WHERE id = :id
+
 -- name: bury_workers
 UPDATE worker SET ended_at = :now WHERE ended_at IS NULL AND id NOT IN (SELECT value FROM json_each(:keep))
 
