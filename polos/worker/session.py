@@ -56,6 +56,9 @@ class SessionHost(Protocol):
     def body_for(self, execution: Execution, call: RunCall) -> RunCall: ...
     def warn(self, session: Session, text: str) -> None: ...
     def holds_leases(self) -> bool: ...
+    def goes_on(self, session: Session) -> bool:
+        """Tells whether what has no record may begin: the session rests at the end of what is recorded."""
+        ...
 
 
 class Session:
@@ -192,8 +195,9 @@ class Session:
         if isinstance(step, Stalled):
             self._stalled(step)
             return False
-        self._start_held()
-        self._maybe_park()
+        if self.host.goes_on(self):
+            self._start_held()
+            self._maybe_park()
         return False
 
     def timer_requested(self, timer: RecordedTimer, delay: float) -> None:
@@ -263,7 +267,7 @@ class Session:
             self._block(reason)
 
     def _start_held(self) -> None:
-        if not self.held or self.draining or not self.host.holds_leases():
+        if not self.held or self.draining:
             return
         held, self.held = self.held, []
         for request in held:

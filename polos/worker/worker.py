@@ -168,6 +168,9 @@ class LocalWorker:
         """False once the leases may have ended: nothing more may be begun under them."""
         return self._heartbeat.is_valid
 
+    def goes_on(self, session: Session) -> bool:
+        return self._heartbeat.is_valid
+
     def _leases_ended(self) -> None:
         if not self._heartbeat.is_valid and not self._stopping and self._again is None:
             self._again = self.loop.create_task(self._begin_again())

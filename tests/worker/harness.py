@@ -206,6 +206,9 @@ class Host:
     def body_for(self, execution: Any, call: RunCall) -> RunCall:
         return call
 
+    def goes_on(self, session: Session) -> bool:
+        return True
+
     def holds_leases(self) -> bool:
         return True
 
