@@ -103,7 +103,7 @@ async def runner_of(client: Client, execution: Execution, may_be_shown: bool = F
             return one
     able = [one for one in workers if execution.workflow_id in one.workflow_ids]
     for one in able:
-        if one.claims != "own":
+        if one.claims not in ("own", "none"):
             return one
     return able[0] if may_be_shown and able else None
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from polos.core.codec import plain
+from polos.core.manifest import WorkerInfo
 from polos.core.ops import Release
 from polos.core.status import Status
 from polos.ports import Store
@@ -180,3 +181,18 @@ async def test_a_worker_that_says_goodbye_leaves_nothing_held(store: Store) -> N
     await store.goodbye("wrk_1")
     (found,) = await waiting
     assert (found.execution.deaths, found.lease.epoch) == (0, 2)
+
+
+async def test_suspects_that_are_put_back_take_nobodys_place(store: Store) -> None:
+    """Two that may bring their worker down are first in line: one is taken, and whoever stands behind the other, too (S8.3)."""
+    suspects = [await start(store) for _ in range(2)]
+    for _ in range(2):
+        await claim(store, "wrk_1", limit=10)
+        await store.bury("wrk_1")
+        await store.hello(WorkerInfo(id="wrk_1", pid=1, project="p", complete=True, workflow_ids=("wf",)), {})
+    other = await start(store)
+    claims = await claim(store, "wrk_1", limit=2)
+    assert [one.execution.id for one in claims] == [suspects[0].id, other.id]
+    behind = await start(store)
+    claims = await claim(store, "wrk_1", limit=1, runs_suspect=True)
+    assert [one.execution.id for one in claims] == [behind.id]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -21,6 +20,8 @@ from polos.store.sql.tx import Queued, Row, Tx
 LINES = 200
 """Lines of queues looked at at once; a claim goes on until it has enough, the next one behind them: each has its turn."""
 
+_ANY = 1 << 30
+
 
 class Turn:
     """Where the claims of a store have come to, among the lines of its queues: moved by each claim."""
@@ -37,15 +38,17 @@ def claim(request: ClaimRequest, now: int, turn: Turn | None = None) -> Tx[list[
         "workflow_ids": orjson.dumps(sorted(request.workflow_ids)).decode(),
         "any_root": int(request.root_ids is None),
         "root_ids": orjson.dumps(sorted(request.root_ids or ())).decode(), "only_rest": int(request.only_rest),
+        "deaths_below": SUSPECT if request.runs_suspect else _ANY,
     }  # fmt: skip
-    taking = {"running": after(Status.QUEUED, Change.CLAIM), "worker_id": request.worker_id, "now": now}
-    if (yield "any_in_line", {"now": now}):
-        numbers = yield from _admitted(asked, turn or Turn())
-        rows = (yield "take", {**taking, "numbers": orjson.dumps(numbers).decode()}) if numbers else []
-    else:
-        rows = yield "claim", {**asked, **taking}
-    if rows:
-        rows = yield from _one_suspect(rows, request.runs_suspect)
+    turn = turn or Turn()
+    rows = yield from _take(asked, turn)
+    suspects = [number for number, deaths in rows if deaths >= SUSPECT]
+    if len(suspects) > 1:  # they clear themselves one at a time; others take the places of the rest
+        back = suspects[1:]
+        numbers = orjson.dumps(back).decode()
+        yield "put_back", {"queued": after(Status.RUNNING, Change.RELEASE), "numbers": numbers}
+        rows = [row for row in rows if row[0] not in back]
+        rows += yield from _take({**asked, "limit": request.limit - len(rows), "deaths_below": SUSPECT}, turn)
     if not rows:
         return []
     found = yield "claimed_rows", {"numbers": orjson.dumps([row[0] for row in rows]).decode()}
@@ -56,6 +59,15 @@ def claim(request: ClaimRequest, now: int, turn: Turn | None = None) -> Tx[list[
             claims.append(((taken.execution.available_at, taken.execution.number), taken))
     claims.sort(key=lambda pair: pair[0])
     return [claim for _, claim in claims]
+
+
+def _take(asked: dict[str, Any], turn: Turn) -> Tx[list[Row]]:
+    """Takes queued executions; returns the number and the deaths of each."""
+    taking = {"running": after(Status.QUEUED, Change.CLAIM), "worker_id": asked["worker_id"], "now": asked["now"]}
+    if not (yield "any_in_line", {"now": asked["now"]}):
+        return list((yield "claim", {**asked, **taking}))
+    numbers = yield from _admitted(asked, turn)
+    return list((yield "take", {**taking, "numbers": orjson.dumps(numbers).decode()})) if numbers else []
 
 
 def _admitted(asked: dict[str, Any], turn: Turn) -> Tx[list[int]]:
@@ -91,17 +103,6 @@ def _front(asked: dict[str, Any], queue: str, key: str, limit: int | None, runni
     front = yield "line_front", {**asked, "queue": queue, "concurrency_key": key, "limit": most}
     waiting = [Waiting(number, placed_at, bool(is_mine)) for number, placed_at, is_mine in front]
     return [(one.placed_at, one.number) for one in admitted(Line(limit, running, waiting))]
-
-
-def _one_suspect(rows: Sequence[Row], runs_suspect: bool) -> Tx[Sequence[Row]]:
-    """Puts back all but one of those that may bring their worker down: they clear themselves one at a time."""
-    suspects = [number for number, deaths in rows if deaths >= SUSPECT]
-    too_many = suspects if runs_suspect else suspects[1:]
-    if not too_many:
-        return rows
-    numbers = orjson.dumps(too_many).decode()
-    yield "put_back", {"queued": after(Status.RUNNING, Change.RELEASE), "numbers": numbers}
-    return [row for row in rows if row[0] not in too_many]
 
 
 def _claim_of(row: Row, request: ClaimRequest, now: int) -> Tx[Claim | None]:

@@ -29,6 +29,7 @@ WHERE number IN (
   WHERE e.status = 'queued' AND e.queue IS NULL AND e.available_at <= :now
     AND (e.worker_id IS NULL OR e.worker_id = :worker_id OR e.available_at <= :offered_until
       OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND (w.ended_at IS NOT NULL OR w.claims = 'none')))
+    AND e.deaths < :deaths_below
     AND e.workflow_id IN (SELECT value FROM json_each(:workflow_ids))
     AND (:only_rest = 0
       OR EXISTS (SELECT 1 FROM execution r WHERE r.number = e.root AND r.origin = :worker_id)
@@ -43,6 +44,7 @@ SELECT e.number, e.available_at FROM execution e
 WHERE e.status = 'queued' AND e.queue IS NULL AND e.available_at <= :now
   AND (e.worker_id IS NULL OR e.worker_id = :worker_id OR e.available_at <= :offered_until
     OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND (w.ended_at IS NOT NULL OR w.claims = 'none')))
+  AND e.deaths < :deaths_below
   AND e.workflow_id IN (SELECT value FROM json_each(:workflow_ids))
   AND (:only_rest = 0
     OR EXISTS (SELECT 1 FROM execution r WHERE r.number = e.root AND r.origin = :worker_id)

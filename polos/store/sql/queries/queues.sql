@@ -46,7 +46,8 @@ FROM line l LEFT JOIN queue q ON q.name = l.queue WHERE l.queue IS NOT NULL
 SELECT f.number, f.placed_at, f.is_mine FROM (
   SELECT e.number, e.placed_at, e.workflow_id,
     (e.worker_id IS NULL OR e.worker_id = :worker_id OR e.available_at <= :offered_until
-      OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND w.ended_at IS NOT NULL))
+      OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND (w.ended_at IS NOT NULL OR w.claims = 'none')))
+    AND e.deaths < :deaths_below
     AND e.workflow_id IN (SELECT value FROM json_each(:workflow_ids))
     AND (:only_rest = 0
       OR EXISTS (SELECT 1 FROM execution r WHERE r.number = e.root AND r.origin = :worker_id)
@@ -57,7 +58,7 @@ SELECT f.number, f.placed_at, f.is_mine FROM (
   FROM execution e
   WHERE e.status = 'queued' AND e.queue = :queue AND e.concurrency_key = :concurrency_key AND e.available_at <= :now) f
 WHERE f.is_mine OR f.workflow_id IN (
-  SELECT m.value FROM worker w, json_each(w.workflow_ids) m WHERE w.ended_at IS NULL AND w.claims <> 'own')
+  SELECT m.value FROM worker w, json_each(w.workflow_ids) m WHERE w.ended_at IS NULL AND w.claims NOT IN ('own', 'none'))
 ORDER BY f.placed_at, f.number LIMIT :limit
 
 -- name: queue_states

@@ -31,12 +31,12 @@ DELETE FROM schedule WHERE number = :number
 -- name: due_schedules
 SELECT number FROM schedule
 WHERE next_at IS NOT NULL AND next_at <= :now
-  AND EXISTS (SELECT 1 FROM worker w WHERE w.ended_at IS NULL AND w.claims <> 'own')
+  AND EXISTS (SELECT 1 FROM worker w WHERE w.ended_at IS NULL AND w.claims NOT IN ('own', 'none'))
 ORDER BY next_at LIMIT :limit
 
 -- name: next_schedule
 SELECT MIN(next_at) FROM schedule
-WHERE next_at IS NOT NULL AND EXISTS (SELECT 1 FROM worker w WHERE w.ended_at IS NULL AND w.claims <> 'own')
+WHERE next_at IS NOT NULL AND EXISTS (SELECT 1 FROM worker w WHERE w.ended_at IS NULL AND w.claims NOT IN ('own', 'none'))
 
 -- name: schedule_row
 SELECT s.number, s.id, s.workflow_id, s.key, s.is_declared, s.cron, s.fields, s.timezone, s.catchup, s.overlap, s.is_paused,
