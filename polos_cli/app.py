@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "show": ("polos_cli.commands.show", "Show one execution: its steps, waits, result or error."),
     "events": ("polos_cli.commands.events", "Show the event log."),
     "logs": ("polos_cli.commands.logs", "Show captured output, by execution, step and attempt."),
+    "dev": ("polos_cli.commands.dev", "Run the project's workflows with hot reload."),
     "worker": ("polos_cli.commands.worker", "Run the project's workflows until stopped."),
     "resume": ("polos_cli.commands.resume", "Answer an execution that waits for a person."),
     "cancel": ("polos_cli.commands.cancel", "End an execution, and its children."),

@@ -155,12 +155,10 @@ class Attachment:
         if holder is None or "socket" not in holder:
             raise OwnerLost("the owner of the database has no socket yet")
         self._socket = Path(holder["socket"])
-        remote = await Remote.connect(self._socket, Role.HEIR if self._is_heir else Role.WORKER)
         if self._is_heir:
-            await asyncio.wait([remote.call("yield")])
-            await asyncio.wait([remote.lost], timeout=PATIENCE)
-            remote.close()
+            await ask_to_yield(self._socket)
             raise OwnerLost("the owner was asked to let the database go")
+        remote = await Remote.connect(self._socket, Role.WORKER)
         self.lease_seconds = float(remote.facts["lease_seconds"])
         try:
             await self._settle(remote)
@@ -250,6 +248,16 @@ class Attachment:
 
 _here: weakref.WeakSet[Attachment] = weakref.WeakSet()
 """Those of this process: their workers live, whatever a new owner can see of them."""
+
+
+async def ask_to_yield(socket: Path) -> None:
+    """Asks an owner to let its database go, and returns when it has, or has not within 10 s. Raises `OwnerLost`."""
+    remote = await Remote.connect(socket, Role.HEIR)
+    try:
+        await asyncio.wait([remote.call("yield")])
+        await asyncio.wait([remote.lost], timeout=PATIENCE)
+    finally:
+        remote.close()
 
 
 def stopped() -> StoreUnavailable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,15 +30,20 @@ class Owner:
     Args:
         on_yield: called when another process asks for the ownership.
         on_fault: called with what ended one of the services.
+        with_schedules: schedules fire.
+        facts: what it says of itself to whoever connects, beside who it is.
     """
 
     def __init__(
         self, url: str, clock: Clock, *, durability: Literal["full", "relaxed"], lease_seconds: float,
-        on_yield: Callable[[], None], on_fault: Callable[[BaseException], None],
+        on_yield: Callable[[], None], on_fault: Callable[[BaseException], None], with_schedules: bool = True,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self._url, self._clock, self._durability = url, clock, durability
         self._lease_seconds = lease_seconds
         self._on_yield, self._on_fault = on_yield, on_fault
+        self.with_schedules = with_schedules
+        self._facts = dict(facts or {})
         self._services: list[asyncio.Task[None]] = []
         self._server: WireServer | None = None
         self._leases: Leases | None = None
@@ -62,7 +67,7 @@ class Owner:
         self._store = await open_store(self._url, self._clock, self._durability, socket=socket)
         try:
             leases = self._leases = Leases(self._store, self._clock, self._lease_seconds, self._gave_up)
-            facts = {**process_facts(), "version": __version__, "lease_seconds": self._lease_seconds}
+            facts = {**process_facts(), "version": __version__, "lease_seconds": self._lease_seconds, **self._facts}
             self._server = WireServer(self._store, leases, socket, facts, self._on_yield)
             here = [w for w in await self._store.workers() if w.ended_at is None]
             alive = {w.id for w in here if w.id in own or (w.pid != os.getpid() and _is_alive(w.pid))}
@@ -79,7 +84,9 @@ class Owner:
             await self.close()
             raise
         self._store.on_broken(self._on_fault)
-        self._serve("timekeeper", Timekeeper(self._store, self._clock).keep())
+        self.timekeeper = Timekeeper(self._store, self._clock)
+        self.timekeeper.with_schedules = self.with_schedules
+        self._serve("timekeeper", self.timekeeper.keep())
         self._serve("leases", leases.keep())
         self._serve("socket", self._server.keep())
         self._serve("lock", self._keep_lock())

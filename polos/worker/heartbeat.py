@@ -122,7 +122,7 @@ class Heartbeat:
 
     def _report(self, seconds: float) -> str:
         frame = sys._current_frames().get(self._loop_thread)
-        lines = _user_lines(frame)
+        lines = user_lines(frame)
         where = " ← ".join(lines) if lines else "no frame of yours"
         return (
             f"the event loop has stood still for {seconds:.1f} s: {where}. Everything else in this process waits; "
@@ -130,7 +130,7 @@ class Heartbeat:
         )
 
 
-def _user_lines(frame: FrameType | None) -> list[str]:
+def user_lines(frame: FrameType | None) -> list[str]:
     """Returns ``file:line in function`` of the innermost frames that are neither ours nor the standard library's."""
     found: list[str] = []
     library = sysconfig.get_path("stdlib")

@@ -1,0 +1,154 @@
+"""A worker process of one generation: imports the user's code, checks it, and runs it as its server tells it.
+
+Started as ``python -m polos.dev.child DESCRIPTOR SETTINGS``. Ends when its server does, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from polos.dev.control import ChildEnd
+
+_PR_SET_PDEATHSIG = 1
+_SLOW_AFTER = 5.0
+_DIED_ALONE = 3
+
+
+def main(descriptor: int, settings: dict[str, Any]) -> None:
+    """Runs until told to end."""
+    _die_with_parent(settings["parent"])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the server's to decide on
+    server = ChildEnd(descriptor, on_end=lambda: os._exit(_DIED_ALONE))
+    loaded = threading.Event()
+    threading.Thread(target=_say_where_it_is, args=(server, loaded), daemon=True).start()
+    try:
+        manifest, registry, root = _load(settings)
+    except Exception as error:  # of the user's modules, whatever they raise
+        from polos.errors import PolosError
+
+        told = (
+            (error.message, error.hint) if isinstance(error, PolosError) else (f"{type(error).__name__}: {error}", "")
+        )
+        trace = getattr(error, "traceback_text", "") or ""
+        server.send({"is": "refused", "message": told[0], "hint": told[1], "traceback": trace})
+        return
+    finally:
+        loaded.set()
+    server.send({"is": "loaded", "manifest": manifest})
+    with asyncio.Runner() as runner:
+        runner.run(_serve(server, settings, registry, root, manifest["code"]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # threads of bodies that do not end hold up nothing
+
+
+def _load(settings: dict[str, Any]) -> tuple[dict[str, Any], Any, Path]:
+    from polos.authoring.registry import REGISTRY
+    from polos.local.project import load_environment, load_project
+    from polos.settings import load_settings
+    from polos.worker.identity import code_identity
+
+    root = Path(settings["root"])
+    found = load_settings(root)
+    names = load_environment(found)
+    load_project(found)
+    return {
+        "code": code_identity(REGISTRY, root), "workflows": sorted(one.id for one in REGISTRY),
+        "schedules": sum(one.schedule is not None for one in REGISTRY),
+        "triggers": sum(one.trigger is not None for one in REGISTRY), "env": names,
+    }, REGISTRY, root  # fmt: skip
+
+
+async def _serve(server: ChildEnd, settings: dict[str, Any], registry: Any, root: Path, code: str) -> None:
+    from polos.local.host import Host
+
+    host = Host(
+        settings["database"], registry, durability=settings["durability"], lease_seconds=settings["lease_seconds"],
+        may_own=False, project=settings["project"], project_root=root, complete=True, is_checked=True,
+        max_concurrent_workflows=settings["concurrency"],
+        on_warning=lambda text: server.send({"is": "warned", "text": text}),
+    )  # fmt: skip
+    has_started = False
+    while True:
+        order = await server.next()
+        match order["do"]:
+            case "check":
+                server.send({"is": "checked", **await _check(settings["database"], registry, code, order["limit"])})
+            case "work":
+                try:
+                    await host.start()
+                    has_started = True
+                    await host.begin()
+                except Exception as error:  # said by the server, which is a person's terminal
+                    server.send(
+                        {"is": "refused", "message": str(error), "hint": getattr(error, "hint", ""), "traceback": ""}
+                    )
+                    return
+                assert host.fault is not None
+                host.fault.add_done_callback(lambda done: server.send({"is": "warned", "text": str(done.result())}))
+                server.send({"is": "working"})
+            case "retire":
+                if has_started:
+                    leaving = asyncio.ensure_future(host.stop(order["grace"]))
+                    hurried = asyncio.ensure_future(_hurry(server))
+                    await asyncio.wait({leaving, hurried}, return_when=asyncio.FIRST_COMPLETED)
+                    hurried.cancel()
+                    if not leaving.done():
+                        leaving.cancel()
+                        await asyncio.wait({leaving})
+                        await host.stop(0)
+                server.send({"is": "gone"})
+                return
+            case other:
+                raise AssertionError(f"an order {other!r}")
+
+
+async def _hurry(server: ChildEnd) -> None:
+    """Returns when the server will wait no longer."""
+    while (await server.next())["do"] != "hurry":
+        pass
+
+
+async def _check(database: str, registry: Any, code: str, limit: float) -> dict[str, Any]:
+    from polos.clock import SystemClock
+    from polos.dev.compat import check
+    from polos.store import open_reader
+
+    reader = open_reader(database)
+    try:
+        found = await check(reader, registry, code, SystemClock(), limit)
+    finally:
+        await reader.close()
+    return {"checked": asdict(found.checked), "hold": found.hold, "release": found.release}
+
+
+def _die_with_parent(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(_DIED_ALONE)  # it died before this was set
+
+
+def _say_where_it_is(server: ChildEnd, loaded: threading.Event) -> None:
+    """Names the line at which an import stands still, once."""
+    if loaded.wait(_SLOW_AFTER):
+        return
+    from polos.worker.heartbeat import user_lines
+
+    lines = user_lines(sys._current_frames().get(threading.main_thread().ident or 0))
+    where = lines[0] if lines else "outside your modules"
+    server.send({"is": "warned", "text": f"the import of your modules has taken {_SLOW_AFTER:g} s by now: {where}"})
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), orjson.loads(sys.argv[2]))

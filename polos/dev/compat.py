@@ -1,0 +1,118 @@
+"""The compatibility check: every unfinished execution's history against new code, before it takes over (S8.3).
+
+Runs in the new generation's process, under a time limit: what it did not come to is checked when it wakes, as always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import orjson
+
+from polos.authoring.registry import Registry
+from polos.clock import Clock, SystemRng, TimeOrderedIds
+from polos.core.model import Execution
+from polos.core.status import Status
+from polos.dev.happenings import Checked, Misfit
+from polos.ports import ExecutionFilter, ReadStore
+from polos.worker.replay import History, Replayer, Verdict, silence
+
+LIMIT = 2.0
+"""Seconds for the check of all executions; new code waits for no longer."""
+AT_ONCE = 500
+UNFINISHED = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.BLOCKED})
+_BY_CODE = frozenset({"diverged", "stored_value_mismatch"})
+"""Reasons of blocked executions that a replay can see whether they hold."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """What the check found, and what is to be done about it: `hold` (id, reason), `release` ids."""
+
+    checked: Checked = field(default_factory=Checked)
+    hold: list[tuple[str, str]] = field(default_factory=list)
+    release: list[str] = field(default_factory=list)
+
+
+async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, limit: float = LIMIT) -> Findings:
+    """Replays the newest first, until `limit` seconds are over; shows nothing that replayed code prints."""
+    replayer = Replayer(registry, clock=clock, ids=TimeOrderedIds(), rng=SystemRng())
+    until = clock.monotonic() + limit
+    continues, unlooked, released = 0, 0, []
+    diverges: list[Misfit] = []
+    unknown: list[Misfit] = []
+    found = Findings()
+    with silence():
+        async for execution in _unfinished(store):
+            left = until - clock.monotonic()
+            if left <= 0:
+                unlooked += 1
+                continue
+            if execution.seq == 0 and execution.status is Status.QUEUED:
+                continues += 1  # nothing is recorded yet
+                continue
+            history = await _history(store, execution)
+            if history is None:
+                continue
+            verdict = await replayer.replay(history, min(left, 1.5))
+            misfit = Misfit(execution=execution.number, workflow_id=execution.workflow_id, message=verdict.message)
+            if verdict.kind == "continues":
+                continues += 1
+            else:
+                (diverges if verdict.kind == "diverges" else unknown).append(misfit)
+            match what_to_do(history.execution, verdict, code):
+                case "hold":
+                    found.hold.append((execution.id, verdict.reason))
+                case "release":
+                    found.release.append(execution.id)
+                    released.append(execution.number)
+                case "leave":
+                    pass
+    found.checked = Checked(
+        continues=continues,
+        diverges=tuple(diverges),
+        unknown=tuple(unknown),
+        released=tuple(released),
+        unlooked=unlooked,
+    )
+    return found
+
+
+def what_to_do(execution: Execution, verdict: Verdict, code: str) -> Literal["hold", "release", "leave"]:
+    """Decides over one execution.
+
+    A blocked one goes on when its history fits; where a replay cannot tell (its process died again and again, a fault of
+    ours), other code than that which it blocked on gives it one try.
+    """
+    if execution.status is not Status.BLOCKED:
+        return "hold" if verdict.kind == "diverges" else "leave"
+    if verdict.kind == "diverges":
+        return "leave"
+    reason = orjson.loads(execution.blocked_reason or "{}").get("kind")
+    if reason in _BY_CODE and verdict.kind == "continues":
+        return "release"
+    return "release" if execution.blocked_code != code else "leave"
+
+
+async def _unfinished(store: ReadStore) -> AsyncIterator[Execution]:
+    wanted = ExecutionFilter(statuses=UNFINISHED, limit=AT_ONCE)
+    before: int | None = None
+    while True:
+        page = await store.search(replace(wanted, before=before))
+        for execution in page:
+            yield execution
+        if len(page) < AT_ONCE:
+            return
+        before = page[-1].number
+
+
+async def _history(store: ReadStore, execution: Execution) -> History | None:
+    """Reads one history. First what has an outcome, then what waits for one: what comes in between is in neither, which
+    makes the history shorter, and never wrong."""
+    entries = await store.journal(execution.id)
+    pending = await store.waits(execution.id)
+    attempts = await store.attempts(execution.id)
+    now = await store.get(execution.id)
+    return None if now is None else History(execution=now, entries=entries, pending=pending, attempts=attempts)

@@ -1,0 +1,363 @@
+"""The dev server: owns the database, brings up a generation of the code for each save, and tells what happens.
+
+Never imports user code, so that no failure of it stops a timer, a schedule or a command (R3). Prints nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from polos.clock import SystemClock
+from polos.dev.following import Follower
+from polos.dev.generation import Check, Child, ChildDied, Generation, RefusedCode, how_it_ended
+from polos.dev.happenings import Checked, Died, Happening, Left, Live, Refused, Standing, Told, Warned
+from polos.dev.watch import Sources, saves
+from polos.errors import DatabaseInUse, OwnerLost, PolosError
+from polos.local.attachment import ask_to_yield
+from polos.local.owner import Owner
+from polos.ports import Store
+from polos.settings import Settings, database_path
+from polos.store import owner_of
+
+GRACE = 10.0
+"""Seconds that bodies of older code have to end in."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before a worker that died is started again: doubled each time, from the first on again after `SETTLED`."""
+SETTLED = 30.0
+TAKES_OVER_WITHIN = 15.0
+ENDED = frozenset({"completed", "failed", "cancelled"})
+
+
+class Supervisor:
+    """Serves on the loop that starts it, from `open` to `close`.
+
+    Args:
+        tell: hears what happens, in order.
+        workers: how many processes run each generation.
+        retries_on_save: executions without a parent that failed in this session are retried when new code runs.
+    """
+
+    def __init__(
+        self, settings: Settings, root: Path, tell: Callable[[Happening], None], *, with_schedules: bool = True,
+        retries_on_save: bool = True, workers: int = 1, concurrency: int = 100, reloads: bool = True,
+    ) -> None:  # fmt: skip
+        self.settings, self.root = settings, root
+        self._tell_outside = tell
+        self._workers = workers
+        self._retries, self._reloads = retries_on_save, reloads
+        self.clock = SystemClock()
+        self.sources = Sources(root, settings.env_file)
+        self._owner = Owner(
+            settings.database, self.clock, durability=settings.durability, lease_seconds=settings.lease_seconds,
+            on_yield=lambda: None, on_fault=self._failed, with_schedules=with_schedules, facts={"keeps": True},
+        )  # fmt: skip
+        self._for_child: dict[str, Any] = {
+            "root": str(root), "database": settings.database, "durability": settings.durability,
+            "lease_seconds": settings.lease_seconds, "project": settings.name, "concurrency": concurrency,
+        }  # fmt: skip
+        self._failed_here: dict[int, str] = {}
+        self._serving: Generation | None = None
+        self._leaving: dict[Generation, asyncio.Task[None]] = {}
+        self._coming: Generation | None = None
+        self._is_past_return = False
+        self._numbers = 0
+        self._wanted = asyncio.Event()
+        self._files: tuple[str, ...] = ()
+        self._since = self.clock.monotonic()
+        self._pause = FIRST_PAUSE
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self.fault: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    # ── the start ────────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self) -> Standing:
+        """Takes the database, and begins to bring up the code.
+
+        Raises:
+            DatabaseInUse: another dev server has it, or a process that does not let it go.
+            StoreUnavailable: it cannot be used.
+        """
+        await self._own()
+        counts = {status.value: count for status, count in (await self.store.counts()).items() if count}
+        self._follow(Follower(self.store, self._told).follow())
+        self._wanted.set()
+        self._follow(self._keep_reloading())
+        if self._reloads:
+            self._follow(self._watch())
+        return Standing(
+            project=self.settings.name, database=str(database_path(self.settings.database)),
+            durability=self.settings.durability, taken_over=self._owner.taken_over,
+            counts={name: count for name, count in counts.items() if name not in ENDED},
+        )  # fmt: skip
+
+    @property
+    def store(self) -> Store:
+        """The store; only while open."""
+        return self._owner.store
+
+    @property
+    def serving(self) -> Generation | None:
+        """The generation that runs what comes."""
+        return self._serving
+
+    @property
+    def fires_schedules(self) -> bool:
+        """False while schedules are paused."""
+        return self._owner.timekeeper.with_schedules
+
+    def pause_schedules(self, paused: bool) -> None:
+        """Fires no schedule any more, or does again."""
+        self._owner.timekeeper.with_schedules = not paused
+        self._owner.timekeeper.look()
+
+    def reload(self) -> None:
+        """Brings up a generation now, whatever was saved."""
+        self._saved([])
+
+    async def _own(self) -> None:
+        path = database_path(self.settings.database)
+        until = self.clock.monotonic() + TAKES_OVER_WITHIN
+        while True:
+            try:
+                await self._owner.open(frozenset())
+                return
+            except DatabaseInUse as error:
+                if self.clock.monotonic() > until or not error.pid:
+                    raise
+            holder = owner_of(path)
+            if holder is not None and "socket" in holder:
+                try:
+                    await ask_to_yield(Path(holder["socket"]))
+                except OwnerLost:
+                    pass  # it goes, or has gone: tried again
+            await asyncio.sleep(0.02)
+
+    def _follow(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        if not self.fault.done():
+            self.fault.set_result(error)
+
+    def _tell(self, happening: Happening) -> None:
+        if not self._closing:
+            self._tell_outside(happening)
+
+    def _warn(self, text: str) -> None:
+        self._tell(Warned(text=text))
+
+    # ── generations ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _watch(self) -> None:
+        await asyncio.to_thread(self.sources.remember)
+        async for files in saves(self.sources):
+            self._saved(files)
+
+    def _saved(self, files: list[Path]) -> None:
+        names = [str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path) for path in files]
+        self._files = tuple(dict.fromkeys((*self._files, *names)))
+        if not self._wanted.is_set():
+            self._since = self.clock.monotonic()
+        self._pause = FIRST_PAUSE
+        self._wanted.set()
+
+    async def _keep_reloading(self) -> None:
+        """Brings up the newest code; whatever was coming up when more was saved is dropped."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            coming = asyncio.create_task(self._bring_up())
+            wanted = asyncio.create_task(self._wanted.wait())
+            try:
+                await asyncio.wait({coming, wanted}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done() and not self._is_past_return:
+                    coming.cancel()
+                await asyncio.wait({coming})
+            except asyncio.CancelledError:
+                coming.cancel()
+                await asyncio.wait({coming})
+                raise
+            finally:
+                wanted.cancel()
+            if not coming.cancelled():
+                coming.result()
+
+    async def _bring_up(self) -> None:
+        self._numbers += 1
+        new = self._coming = Generation(self._numbers, self._for_child, self._workers, self._warn)
+        files = self._files
+        try:
+            await new.load()
+            check = await self._checked(new)
+            self._is_past_return = True
+            await self._switch(new, check, files)
+        except RefusedCode as error:
+            self._refused(error.message, error.hint, error.traceback_text)
+        except ChildDied as error:
+            self._refused(f"the process {error} while it imported your modules", "", "")
+        except TimeoutError:
+            self._refused(
+                "the import of your modules does not end", "does a module wait for something when it is imported?", ""
+            )
+        finally:
+            self._is_past_return = False
+            self._coming = None
+            if not new.is_working:
+                await asyncio.shield(asyncio.ensure_future(new.kill()))
+
+    async def _checked(self, new: Generation) -> Check:
+        try:
+            return await new.check()
+        except (TimeoutError, ChildDied) as error:
+            how = str(error) or "its loop stood still"
+            self._warn(f"the check of unfinished executions did not end ({how}); each is checked when it wakes")
+            await new.kill()
+            new.children.clear()
+            await new.load()
+            return Check(checked=Checked(), hold=[], release=[])
+
+    async def _switch(self, new: Generation, check: Check, files: tuple[str, ...]) -> None:
+        assert new.manifest is not None
+        await self.store.hold(check.hold, new.manifest.code)
+        old, self._serving = self._serving, None
+        if old is not None:
+            self._let_go(old)
+        try:
+            await new.work(self._died)
+        except BaseException:
+            if old is not None:
+                self._refused_late()
+            raise
+        self._serving = new
+        self._files = self._files[len(files) :]
+        await self.store.release(check.release)
+        retried = await self._retry_failed() if files else ()
+        took = round((self.clock.monotonic() - self._since) * 1000)
+        self._tell(
+            Live(generation=new.number, manifest=new.manifest, checked=check.checked, took_ms=took, files=files,
+                 retried=retried)
+        )  # fmt: skip
+
+    def _refused_late(self) -> None:
+        self._warn("no code runs now: the new code was refused after the old one had been let go; save to try again")
+
+    def _refused(self, message: str, hint: str, traceback_text: str) -> None:
+        manifest = self._serving.manifest if self._serving else None
+        files, self._files = self._files, ()
+        self._tell(
+            Refused(message=message, hint=hint, traceback_text=traceback_text, files=files,
+                    serving=manifest.code if manifest else None)
+        )  # fmt: skip
+
+    def _let_go(self, old: Generation) -> None:
+        """Lets a generation end what it runs; there is one such at a time, the one before is cut short."""
+        for earlier in self._leaving:
+            earlier.hurry()
+        self._leaving[old] = leaving = asyncio.create_task(self._see_off(old))
+        self._tasks.add(leaving)
+        leaving.add_done_callback(self._ended)
+
+    async def _see_off(self, old: Generation) -> None:
+        try:
+            is_whole = await old.leave(GRACE)
+        finally:
+            del self._leaving[old]
+        if not is_whole:
+            self._warn("a process of older code did not end in time and was killed; what it ran goes on in the new one")
+        self._tell(Left(generation=old.number))
+
+    # ── deaths ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _died(self, child: Child) -> None:
+        if self._closing or self._serving is None or child not in self._serving.children:
+            return
+        lived = self.clock.monotonic() - self._since
+        if lived > SETTLED:
+            self._pause = FIRST_PAUSE
+        pause, self._pause = self._pause, min(LONGEST_PAUSE, self._pause * 2)
+        self._tell(Died(pid=child.process.pid, how=how_it_ended(child.process.returncode), again_in=pause))
+        self._follow(self._again(pause))
+
+    async def _again(self, pause: float) -> None:
+        """Starts a whole generation anew: what lies on the disk may be other code by now."""
+        old = self._serving
+        await asyncio.sleep(pause)
+        if self._serving is old and not self._wanted.is_set():
+            self._since = self.clock.monotonic()
+            self._wanted.set()
+
+    # ── what happens ─────────────────────────────────────────────────────────────────────────────────
+
+    def _told(self, told: Told) -> None:
+        if told.execution is not None and told.facts is not None:
+            if told.event.type == "workflow_failed":
+                self._failed_here[told.execution] = str(told.facts.get("id", ""))
+            elif told.event.type in ("workflow_retried", "workflow_finish", "workflow_cancelled"):
+                self._failed_here.pop(told.execution, None)
+        self._tell(told)
+
+    async def _retry_failed(self) -> tuple[int, ...]:
+        """Retries what failed in this session and has no parent, from its failed step (S9.4)."""
+        if not self._retries:
+            return ()
+        retried = []
+        for number in sorted(self._failed_here):
+            found = await self.store.get(self._failed_here[number])
+            if found is None or found.parent_id is not None:
+                continue
+            try:
+                done = await self.store.retry(found.id)
+            except PolosError as error:
+                self._warn(f"execution {number} could not be retried: {error.message}")
+                continue
+            if done.reopened:
+                retried.append(number)
+        self._failed_here.clear()
+        return tuple(retried)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def close(self, grace: float = GRACE) -> None:
+        """Lets running bodies finish for `grace` seconds, ends every process, and lets the database go."""
+        self._closing = True
+        leaving = list(self._leaving)
+        reloading = [task for task in self._tasks if task not in self._leaving.values()]
+        for task in reloading:
+            task.cancel()
+        await asyncio.gather(*reloading, return_exceptions=True)
+        if self._serving is not None:
+            leaving.append(self._serving)
+        try:
+            await asyncio.gather(
+                *(one.leave(grace) for one in leaving if one is self._serving), *self._leaving.values()
+            )
+        finally:
+            for generation in leaving:
+                generation.kill_now()
+            await self._owner.close()
+
+    def hurry(self) -> None:
+        """Ends the grace of whatever is still running."""
+        for generation in (*self._leaving, *((self._serving,) if self._serving else ())):
+            generation.hurry()
+
+    @property
+    def pids(self) -> list[int]:
+        """The numbers of the processes that run user code now."""
+        every = [
+            *self._leaving,
+            *((self._serving,) if self._serving else ()),
+            *((self._coming,) if self._coming else ()),
+        ]
+        return [child.process.pid for one in every for child in one.children if child.process.returncode is None]

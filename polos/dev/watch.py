@@ -1,0 +1,134 @@
+"""Watches a project's sources and settings for saves. Loads nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from hashlib import blake2b
+from pathlib import Path
+
+from watchfiles import awatch
+
+from polos.worker.sources import FOREIGN
+
+STEP_MS = 40
+"""Milliseconds of quiet after which what was saved is told."""
+DEBOUNCE_MS = 400
+"""Milliseconds after which it is told, however busy it is."""
+SETTINGS = frozenset({"pyproject.toml", "polos.toml"})
+_SKIPPED = FOREIGN | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".tox", ".nox", ".idea", ".vscode"}
+
+
+class Sources:
+    """The files that count, by what is in them: a save that changes nothing is none.
+
+    Args:
+        root: the project's folder.
+        env_file: the file of variables, wherever it is.
+    """
+
+    def __init__(self, root: Path, env_file: Path | None) -> None:
+        self.root = root.resolve()
+        self.env_file = env_file.resolve() if env_file is not None else None
+        self._digests: dict[Path, bytes] = {}
+
+    def counts(self, path: Path) -> bool:
+        """Tells whether a change of this file may change what the code does."""
+        if path == self.env_file:
+            return True
+        try:
+            parts = path.relative_to(self.root).parts
+        except ValueError:
+            return False
+        if len(parts) == 1 and path.name in SETTINGS:
+            return True
+        return path.suffix == ".py" and _SKIPPED.isdisjoint(parts)
+
+    def remember(self) -> None:
+        """Takes the files as they are now for known. Blocking."""
+        found = list(self._all())
+        self._digests = {path: digest for path in found if (digest := _digest(path)) is not None}
+
+    def changed(self, paths: Iterable[Path]) -> list[Path]:
+        """Returns those of these files whose content is another than it was, sorted. Blocking."""
+        changed = []
+        for path in sorted(set(paths)):
+            before, now = self._digests.get(path), _digest(path)
+            if before == now:
+                continue
+            if now is None:
+                del self._digests[path]
+            else:
+                self._digests[path] = now
+            changed.append(path)
+        return changed
+
+    def folders(self) -> list[Path]:
+        """Returns the folders of the project to be watched with all that is in them: not `.venv` and the like."""
+        try:
+            return sorted(one for one in self.root.iterdir() if one.is_dir() and one.name not in _SKIPPED)
+        except OSError:
+            return []
+
+    def _all(self) -> Iterable[Path]:
+        if self.env_file is not None:
+            yield self.env_file
+        yield from (path for path in self.root.glob("*") if path.is_file() and self.counts(path))
+        for folder in self.folders():
+            yield from (path for path in folder.rglob("*.py") if self.counts(path))
+
+
+def _digest(path: Path) -> bytes | None:
+    try:
+        return blake2b(path.read_bytes(), digest_size=16).digest()
+    except OSError:
+        return None
+
+
+async def saves(sources: Sources) -> AsyncIterator[list[Path]]:
+    """Yields the files of each save, or of several in a row; ends when it is closed.
+
+    The project's folder is watched by itself, and each folder in it that may hold code with all that is in it: a
+    ``.venv`` of ten thousand folders costs nothing.
+    """
+    found: asyncio.Queue[set[Path]] = asyncio.Queue()
+    while True:
+        folders = sources.folders()
+        stop = asyncio.Event()
+        watching = [asyncio.create_task(_watch([sources.root], False, sources.counts, found.put_nowait, stop))]
+        if sources.env_file is not None and not sources.counts(sources.env_file.parent / "x.py"):
+            watching.append(
+                asyncio.create_task(_watch([sources.env_file.parent], False, sources.counts, found.put_nowait, stop))
+            )
+        if folders:
+            watching.append(asyncio.create_task(_watch(folders, True, sources.counts, found.put_nowait, stop)))
+        try:
+            while sources.folders() == folders:
+                try:
+                    async with asyncio.timeout(1.0):
+                        paths = await found.get()
+                except TimeoutError:
+                    continue
+                while not found.empty():
+                    paths |= found.get_nowait()
+                changed = await asyncio.to_thread(sources.changed, paths)
+                if changed:
+                    yield changed
+        finally:
+            stop.set()
+            await asyncio.gather(*watching, return_exceptions=True)
+        # A folder has come or gone: what is in it is looked at by itself, since nobody watched it.
+        changed = await asyncio.to_thread(sources.changed, [*sources._digests, *sources._all()])
+        if changed:
+            yield changed
+
+
+async def _watch(
+    places: list[Path], deeply: bool, counts: Callable[[Path], bool], tell: Callable[[set[Path]], None],
+    stop: asyncio.Event,
+) -> None:  # fmt: skip
+    async for changes in awatch(
+        *places, watch_filter=lambda change, path: counts(Path(path)), debounce=DEBOUNCE_MS, step=STEP_MS,
+        recursive=deeply, stop_event=stop, raise_interrupt=False, ignore_permission_denied=True,
+    ):  # fmt: skip
+        tell({Path(path) for _, path in changes})

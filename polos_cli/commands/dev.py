@@ -1,0 +1,216 @@
+"""`polos dev`: the local dev server in a terminal. Serves nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polos.dev.happenings import Happening, Live, Refused, Standing
+from polos.dev.supervisor import GRACE, Supervisor
+from polos.errors import UsageError
+from polos.settings import Settings, load_settings, make_project
+from polos_cli import errors
+from polos_cli.output import stderr, stdout
+from polos_cli.output.keys import Keys
+from polos_cli.session import clock, clock_time, run_async
+from polos_cli.view.happenings import lines_of
+from polos_cli.view.happenings_json import record_of
+from polos_cli.view.pace import Pace
+
+WAITS_FOR_CODE = 0.4
+"""Seconds that the first lines wait for the code's import, so that they can name the workflows."""
+KEYS = "r reload now   p pause or resume schedules   ? keys   ctrl-c stop"
+
+
+def command(
+    port: Annotated[int | None, typer.Option(help="Where to listen; default: 4747, or the next that is free.")] = None,
+    no_schedules: Annotated[bool, typer.Option("--no-schedules", help="Fire no schedules.")] = False,
+    no_retry_on_save: Annotated[
+        bool, typer.Option("--no-retry-on-save", help="Do not retry failed executions when code changes.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="How many processes run the code.")] = 1,
+    concurrency: Annotated[int, typer.Option(help="How many executions each of them runs at once.")] = 100,
+    database: Annotated[str | None, typer.Option("--database", help="A database url; default: the project's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines of all that happens.")] = False,
+) -> int:
+    """Run the project's workflows with hot reload.
+
+    Owns the database; a save brings up new code, which running executions go on with. Ctrl-C: takes nothing new, lets
+    running bodies end for up to 10 s; a second time: at once. Nothing is lost: the next start goes on.
+    """
+    for name, value in (("--workers", workers), ("--concurrency", concurrency)):
+        if value < 1:
+            raise UsageError(f"{name} is a number from 1, not {value}")
+    settings = load_settings(overrides={"database": database, "port": None if port is None else str(port)})
+    if settings.project_root is None:
+        settings = make_project(Path.cwd(), {"database": database})
+        stderr.say(f"made {settings.project_root}/.polos for the database (no project was here)", "dim")
+    return run_async(
+        _serve(settings, port is not None, not no_schedules, not no_retry_on_save, workers, concurrency, as_json)
+    )
+
+
+async def _serve(
+    settings: Settings,
+    is_port_named: bool,
+    schedules: bool,
+    retries: bool,
+    workers: int,
+    concurrency: int,
+    as_json: bool,
+) -> int:
+    assert settings.project_root is not None
+    screen = _Screen(settings, as_json)
+    supervisor = Supervisor(
+        settings, settings.project_root, screen.tell, with_schedules=schedules, retries_on_save=retries, workers=workers,
+        concurrency=concurrency,
+    )  # fmt: skip
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def asked_to_stop() -> None:
+        if stop.is_set():
+            supervisor.hurry()
+            at_once.set()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, asked_to_stop)
+    standing = await supervisor.open()
+    try:
+        screen.opened(standing, supervisor)
+        with Keys({"r": supervisor.reload, "p": lambda: _pause(supervisor), "?": lambda: stderr.say(KEYS, "dim")}):
+            supervisor.fault.add_done_callback(lambda _: stop.set())
+            await stop.wait()
+            screen.closing(supervisor)
+            closing = asyncio.create_task(supervisor.close(0.0 if supervisor.fault.done() else GRACE))
+            await _counted_down(closing, supervisor, at_once)
+            closing.result()
+    finally:
+        screen.end()
+    if supervisor.fault.done():
+        raise supervisor.fault.result()
+    stderr.say("stopped; nothing is lost, the next start goes on", "dim")
+    return errors.DONE
+
+
+async def _counted_down(closing: asyncio.Task[None], supervisor: Supervisor, at_once: asyncio.Event) -> None:
+    """Waits for the end, and says each second how long bodies still have."""
+    for left in range(round(GRACE), 0, -1):
+        await asyncio.wait({closing}, timeout=1.0)
+        if closing.done():
+            return
+        if not at_once.is_set():
+            stderr.say(f"bodies still run; they have {left - 1} s (ctrl-c: at once)", "yellow")
+    await asyncio.wait({closing})
+
+
+def _pause(supervisor: Supervisor) -> None:
+    supervisor.pause_schedules(supervisor.fires_schedules)
+    stderr.say("schedules fire again" if supervisor.fires_schedules else "schedules are paused (p: go on)", "yellow")
+
+
+class _Screen:
+    """What is said, in order: the head first, then a line for each thing that happens."""
+
+    def __init__(self, settings: Settings, as_json: bool) -> None:
+        self._settings = settings
+        self._as_json = as_json
+        self._began = clock.monotonic()
+        self._held: list[Happening] | None = []
+        self._standing: Standing | None = None
+        self._supervisor: Supervisor | None = None
+        self._pace = Pace()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def opened(self, standing: Standing, supervisor: Supervisor) -> None:
+        """The database is there; the head follows once the code is, or soon."""
+        self._standing, self._supervisor = standing, supervisor
+        self._timer = asyncio.get_running_loop().call_later(WAITS_FOR_CODE, self._head)
+        self._head_if_ready()
+
+    def tell(self, happening: Happening) -> None:
+        """Shows a happening, or keeps it until the head has been shown."""
+        if self._held is not None:
+            self._held.append(happening)
+            self._head_if_ready()
+            return
+        self._show(happening)
+
+    def _head_if_ready(self) -> None:
+        if self._standing is not None and any(isinstance(one, Live | Refused) for one in self._held or ()):
+            self._head()
+
+    def _head(self) -> None:
+        held, self._held = self._held, None
+        if self._timer is not None:
+            self._timer.cancel()
+        if held is None or self._standing is None:
+            return
+        live = next((one for one in held if isinstance(one, Live)), None)
+        if not self._as_json:
+            self._say_head(self._standing, live)
+        for one in held:
+            if one is not live or self._as_json or live.checked.diverges or live.checked.unknown:
+                self._show(one)
+
+    def _say_head(self, standing: Standing, live: Live | None) -> None:
+        from polos_cli.commands.version import polos_version
+
+        took = clock.monotonic() - self._began
+        stderr.say(f"polos {polos_version()} dev · {standing.project}   ready in {took:.2f} s", "bold")
+        root = self._settings.project_root or Path.cwd()
+        path = Path(standing.database)
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        url = f"{standing.url}   " if standing.url else ""
+        stderr.say(f"  engine   {url}{shown}   durability {standing.durability}")
+        if live is not None:
+            names = ", ".join(live.manifest.workflows[:6]) + (", …" if len(live.manifest.workflows) > 6 else "")
+            count = len(live.manifest.workflows)
+            more = [_count(live.manifest.schedules, "schedule"), _count(live.manifest.triggers, "event trigger")]
+            rest = "".join(f"   {one}" for one in more if one)
+            stderr.say(
+                f"  code     {live.manifest.code}   {_count(count, 'workflow') or 'no workflow'} ({names}){rest}"
+            )
+            if live.manifest.env:
+                stderr.say(f"  env      set from .env: {', '.join(live.manifest.env)}")
+        if self._supervisor is not None and not self._supervisor.fires_schedules:
+            stderr.say("  clock    schedules do not fire (p: let them)", "yellow")
+        if standing.counts:
+            parts = ", ".join(f"{count} {name}" for name, count in sorted(standing.counts.items()))
+            took_over = f"; {standing.taken_over} taken over from a worker that died" if standing.taken_over else ""
+            stderr.say(f"  resumed  {_count(sum(standing.counts.values()), 'execution')} ({parts}){took_over}", "cyan")
+        stderr.say(f"  keys     {KEYS}" if sys.stdin.isatty() else "  stop     ctrl-c", "dim")
+
+    def _show(self, happening: Happening) -> None:
+        if self._as_json:
+            for record in record_of(happening):
+                stdout.line(record)
+            return
+        shown = lines_of(happening, clock_time(clock.now()), sys.stderr)
+        for line in self._pace.take(shown, clock.monotonic()):
+            stderr.say(line)
+
+    def closing(self, supervisor: Supervisor) -> None:
+        """The end begins."""
+        self._head()
+        for line in self._pace.rest():
+            stderr.say(line)
+        if not self._as_json:
+            stderr.say("stopping: nothing new is begun", "yellow")
+
+    def end(self) -> None:
+        """Says that a stream has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._as_json:
+            stdout.line({"kind": "end", "v": 1, "reason": "stopped"})
+
+
+def _count(number: int, noun: str) -> str:
+    return "" if not number else f"{number} {noun}" if number == 1 else f"{number} {noun}s"
