@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from polos.core.manifest import QueueState, Schedule, ScheduleRule, WorkerInfo
+from polos.core.manifest import Declared, QueueState, Schedule, ScheduleRule, WorkerInfo
 from polos.core.model import (
     Entry,
     Event,
@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 
 
 ScheduleChange: TypeAlias = Literal["pause", "resume", "delete"]
+Checker: TypeAlias = Callable[[str, Stored], Awaitable[Stored]]
+"""Returns the payload of a workflow (by id) as it is stored, or raises `InvalidInput`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A payload that a worker is asked about over the wire."""
+
+    number: int
+    workflow_id: str
+    payload: Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +149,10 @@ class ReadStore(Protocol):
     async def lives(self, execution_id: str) -> list[Life]: ...
     async def schedules(self) -> list[Schedule]: ...
     async def queues(self) -> list[QueueState]: ...
+    async def declared(self) -> list[Declared]:
+        """Returns the workflows that the newest manifests have, by id."""
+        ...
+
     async def place_in_line(self, execution_id: str) -> int:
         """Returns how many wait before a queued execution in its line (S7.4)."""
         ...
@@ -155,6 +170,14 @@ class ClientStore(ReadStore, Protocol):
     async def publish(self, events: Sequence[NewEvent]) -> list[Published]: ...
     async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
         """Answers a suspend. Raises `AlreadyResumed`, `ExecutionEnded`, `UnknownExecution`."""
+        ...
+
+    async def check_input(self, workflow_id: str, payload: Stored) -> Stored | None:
+        """Returns a payload as its workflow stores it, checked by a worker that has its code; None: nobody could say.
+
+        Raises:
+            InvalidInput: it does not fit.
+        """
         ...
 
     async def cancel(self, execution_id: str) -> Stopped:
@@ -221,6 +244,10 @@ class WorkerStore(Protocol):
 
     def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:
         """Calls `callback` with the number of an execution that got an outcome from elsewhere; returns the way to stop."""
+        ...
+
+    def on_question(self, worker_id: str, callback: Checker) -> Callable[[], None]:
+        """Calls `callback` with payloads that others want to know whether they fit; returns the way to stop."""
         ...
 
     async def retire(self, worker_id: str) -> None:

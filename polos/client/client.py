@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from polos.authoring.checks import check_text
@@ -94,9 +95,12 @@ class Client:
 
     async def _new(self, request: BatchWorkflowInput, given: Workflow | None, delay: float | None) -> NewExecution:
         workflow = given or self._known(id_of(request.id))
-        if workflow is None:
-            await self._refuse_unknown(request.id)
-        return new_execution(request, workflow, _ids.new("exec"), delay or 0.0, self._origin())
+        new = new_execution(request, workflow, _ids.new("exec"), delay or 0.0, self._origin())
+        if workflow is not None:
+            return new
+        await self._refuse_unknown(request.id)
+        checked = await self._access().write(lambda store: store.check_input(new.workflow_id, new.input))
+        return new if checked is None else replace(new, input=checked)
 
     async def _refuse_unknown(self, workflow_id: str) -> None:
         """Refuses an id that no manifest knows, if the database has manifests."""

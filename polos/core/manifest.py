@@ -100,10 +100,15 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """A workflow in a worker's manifest: what the store must know of it to start it."""
+    """A workflow in a worker's manifest: what the store must know of it to start it, and what people want to.
+
+    Attributes:
+        about: JSON text with ``description``, ``site`` and ``input_schema``; None: the worker did not say.
+    """
 
     workflow_id: str
     queue: str | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

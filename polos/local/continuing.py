@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from polos.clock import Clock
-from polos.core.manifest import QueueState, Schedule, ScheduleRule, WorkerInfo
+from polos.core.manifest import Declared, QueueState, Schedule, ScheduleRule, WorkerInfo
 from polos.core.model import (
     Entry,
     Event,
@@ -34,7 +34,7 @@ from polos.core.status import Status
 from polos.errors import StoreUnavailable
 from polos.local.attachment import Attachment, Backend, stopped
 from polos.local.owner import Owner
-from polos.ports import Claim, ClaimRequest, EventFilter, ExecutionFilter, LogFilter, ReadStore, ScheduleChange
+from polos.ports import Checker, Claim, ClaimRequest, EventFilter, ExecutionFilter, LogFilter, ReadStore, ScheduleChange
 from polos.store import open_reader
 from polos.wire.remote import Remote
 
@@ -73,7 +73,8 @@ class ContinuingStore:
         self._unanswered: dict[int, _Unanswered] = {}
         self._asked = 0
         self._hearing: tuple[str, Callable[[int], None]] | None = None
-        self._forget: Callable[[], None] | None = None
+        self._asking: tuple[str, Checker] | None = None
+        self._forget: list[Callable[[], None]] = []
         self._loop = asyncio.get_running_loop()
         # While this process is the owner, its store's own: nothing stands between a worker and its commits.
         self.commit: Callable[[Lease, int, Sequence[Op], int], asyncio.Future[CommitAnswer]] = self._commit
@@ -101,7 +102,9 @@ class ContinuingStore:
 
     def _settled(self, backend: Backend) -> None:
         if self._hearing is not None:
-            self._forget = backend.on_outcome(*self._hearing)
+            self._forget.append(backend.on_outcome(*self._hearing))
+        if self._asking is not None:
+            self._forget.append(backend.on_question(*self._asking))
         if not isinstance(backend, Remote):
             self.commit = backend.commit
         for waiting in list(self._unanswered.values()):
@@ -109,9 +112,7 @@ class ContinuingStore:
 
     def _left(self) -> None:
         self.commit = self._commit
-        if self._forget is not None:
-            self._forget()
-            self._forget = None
+        self._forget_all()
         for claiming in list(self._claiming):
             claiming.cancel()
 
@@ -156,6 +157,9 @@ class ContinuingStore:
 
     async def find(self, reference: str) -> list[Execution]:
         return await self._ask(lambda store: store.find(reference))
+
+    async def check_input(self, workflow_id: str, payload: Stored) -> Stored | None:
+        return await self._ask(lambda store: store.check_input(workflow_id, payload))
 
     async def cancel(self, execution_id: str) -> Stopped:
         return await self._ask(lambda store: store.cancel(execution_id))
@@ -240,6 +244,9 @@ class ContinuingStore:
     async def queues(self) -> list[QueueState]:
         return await self._file().queues()
 
+    async def declared(self) -> list[Declared]:
+        return await self._file().declared()
+
     async def place_in_line(self, execution_id: str) -> int:
         return await self._file().place_in_line(execution_id)
 
@@ -310,15 +317,29 @@ class ContinuingStore:
     def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:
         self._hearing = (worker_id, callback)
         if self.attachment.backend is not None:
-            self._forget = self.attachment.backend.on_outcome(worker_id, callback)
+            self._forget.append(self.attachment.backend.on_outcome(worker_id, callback))
 
         def forget() -> None:
             self._hearing = None
-            if self._forget is not None:
-                self._forget()
-                self._forget = None
+            self._forget_all()
 
         return forget
+
+    def on_question(self, worker_id: str, callback: Checker) -> Callable[[], None]:
+        self._asking = (worker_id, callback)
+        if self.attachment.backend is not None:
+            self._forget.append(self.attachment.backend.on_question(worker_id, callback))
+
+        def forget() -> None:
+            self._asking = None
+            self._forget_all()
+
+        return forget
+
+    def _forget_all(self) -> None:
+        for forget in self._forget:
+            forget()
+        self._forget.clear()
 
     async def retire(self, worker_id: str) -> None:
         await self._ask(lambda store: store.retire(worker_id))

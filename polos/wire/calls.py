@@ -10,7 +10,7 @@ from typing import Any
 from polos.core.manifest import ScheduleRule, WorkerInfo
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Retried, Started, Stopped, Stored
 from polos.core.ops import CommitAnswer, Lease, Op
-from polos.ports import Claim, ClaimRequest
+from polos.ports import Claim, ClaimRequest, Question
 from polos.wire.codec import Convert, reader, writer
 
 
@@ -69,6 +69,9 @@ METHODS: Mapping[str, Method] = {
     "change_schedule": _method(_ALL, str, str),
     "trigger_schedule": _method(_ALL, str, str, gives=Started),
     "backfill_schedule": _method(_ALL, str, int, int, gives=list[int]),
+    "check_input": _method(_ALL, str, Stored, gives=Stored | None),
+    "questions": _method(_WORKER, gives=list[Question]),  # payloads that others want to know whether they fit
+    "answer": _method(_WORKER, int, Stored | None, dict[str, Any] | None),
     "hello": _method(_WORKER, WorkerInfo, Mapping[int, int]),
     "claim": _method(_WORKER, ClaimRequest, float, gives=list[Claim]),
     "commit": _method(_WORKER, Lease, int, Sequence[Op], int, gives=CommitAnswer),

@@ -14,9 +14,9 @@ from polos.core.manifest import ScheduleRule, WorkerInfo
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Retried, Started, Stopped, Stored
 from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.errors import EngineError, NobodyListens, OwnerLost, PolosError, UsageError, WireVersionMismatch
-from polos.ports import Claim, ClaimRequest, ScheduleChange
+from polos.ports import Checker, Claim, ClaimRequest, Question, ScheduleChange
 from polos.wire.calls import COMMIT_BYTES, COMMITS, METHODS, Role, size_of
-from polos.wire.codec import read_error
+from polos.wire.codec import read_error, write_error
 from polos.wire.frames import VERSION, Channel
 
 GREETED_WITHIN = 5.0
@@ -39,6 +39,7 @@ class Remote:
         self._commits = self._bytes = 0
         self._later: deque[tuple[list[Any], int]] = deque()  # commits beyond what may be in flight
         self._outcomes: asyncio.Task[None] | None = None
+        self._questions: asyncio.Task[None] | None = None
         self.facts: dict[str, Any] = {}
         self.lost: asyncio.Future[None] = self._loop.create_future()
 
@@ -148,8 +149,9 @@ class Remote:
             future.set_exception(UsageError(f"what was given to {name!r} cannot be sent: {error}"))
 
     def _ended(self, error: BaseException | None) -> None:
-        if self._outcomes is not None:
-            self._outcomes.cancel()
+        for following in (self._outcomes, self._questions):
+            if following is not None:
+                following.cancel()
         waiting, self._waiting = self._waiting, {}
         self._later.clear()
         for future, _, _ in waiting.values():
@@ -268,11 +270,48 @@ class Remote:
 
         return forget
 
+    def on_question(self, worker_id: str, callback: Checker) -> Callable[[], None]:
+        """Follows by long polls, until the connection ends."""
+
+        async def answer(question: Question) -> None:
+            told: Stored | None = None
+            error: dict[str, Any] | None = None
+            try:
+                told = await callback(question.workflow_id, question.payload)
+            except Exception as refused:  # a user's validator may raise anything
+                error = write_error(refused)
+            if not self._channel.lost:
+                _heard(self.call("answer", question.number, told, error))
+
+        async def follow() -> None:
+            answering: set[asyncio.Task[None]] = set()
+            try:
+                while True:
+                    for question in await self._ask("questions"):
+                        answering.add(task := self._loop.create_task(answer(question)))
+                        task.add_done_callback(answering.discard)
+            except PolosError:
+                return  # the connection has ended, which `lost` tells
+
+        self._questions = follower = self._loop.create_task(follow())
+
+        def forget() -> None:
+            follower.cancel()
+
+        return forget
+
+    async def check_input(self, workflow_id: str, payload: Stored) -> Stored | None:
+        return await self._ask("check_input", workflow_id, payload)  # type: ignore[no-any-return]  # as the table says
+
     async def retire(self, worker_id: str) -> None:
         await self._ask("retire", worker_id)
 
     async def goodbye(self, worker_id: str) -> None:
         await self._ask("goodbye", worker_id)
+
+
+def _heard(answer: asyncio.Future[Any]) -> None:
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _retrieved(done: asyncio.Future[CommitAnswer]) -> None:

@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from polos.core.model import Stored
 from polos.core.ops import CommitAnswer, Lease
 from polos.errors import EngineError, LeaseLost, PolosError, UsageError
-from polos.ports import Claim, Store
+from polos.ports import Claim, Question, Store
 from polos.wire import forked
 from polos.wire.calls import COMMIT_BYTES, COMMITS, METHODS, Method, Role, size_of
-from polos.wire.codec import write_error
+from polos.wire.codec import read_error, write_error
 from polos.wire.frames import VERSION, Channel
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,11 @@ class _Peer:
         self._parked: dict[int, int] = {}  # executions that this worker keeps hot, with the `seq` it knows of each
         self._news: list[int] = []
         self._news_wanted: asyncio.Event = asyncio.Event()
-        self._forget: Callable[[], None] | None = None
+        self._forget: list[Callable[[], None]] = []
+        self._asked: dict[int, tuple[Question, asyncio.Future[Stored]]] = {}
+        self._unasked: list[Question] = []
+        self._question_wanted = asyncio.Event()
+        self._question = 0
         server.joined(self)
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────
@@ -239,7 +244,8 @@ class _Peer:
         self._server.leases.attached(worker.id, again=self.worker_id is not None)
         if self.worker_id is None:
             self.worker_id = worker.id
-            self._forget = self._store.on_outcome(worker.id, self._outcome_came)
+            self._forget.append(self._store.on_outcome(worker.id, self._outcome_came))
+            self._forget.append(self._store.on_question(worker.id, self._ask_worker))
         await self._store.hello(worker, holding)
 
     async def _claim(self, request: Any, wait: float) -> list[Claim]:
@@ -267,6 +273,39 @@ class _Peer:
         news, self._news = self._news, []
         return list(dict.fromkeys(news))
 
+    # ── questions to the worker ──────────────────────────────────────────────────────────────────────
+
+    async def _ask_worker(self, workflow_id: str, payload: Stored) -> Stored:
+        self._question += 1
+        question = Question(number=self._question, workflow_id=workflow_id, payload=payload)
+        waiting: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        self._asked[question.number] = (question, waiting)
+        self._unasked.append(question)
+        self._question_wanted.set()
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.cancelled():
+                raise LeaseLost("the worker went away") from None
+            raise
+        finally:
+            del self._asked[question.number]
+
+    async def _questions(self) -> list[Question]:
+        await self._question_wanted.wait()
+        self._question_wanted.clear()
+        unasked, self._unasked = self._unasked, []
+        return unasked
+
+    async def _answer(self, number: int, told: Stored | None, error: dict[str, Any] | None) -> None:
+        _, waiting = self._asked.get(number, (None, None))
+        if waiting is None or waiting.done():
+            return
+        if told is not None:
+            waiting.set_result(told)
+        else:
+            waiting.set_exception(read_error(error or {}))
+
     async def _goodbye(self, worker_id: str) -> None:
         self.stop_claiming()
         await self._store.goodbye(worker_id)
@@ -289,8 +328,10 @@ class _Peer:
         self._server.parted(self)
         for task in list(self._tasks.values()):
             task.cancel()
-        if self._forget is not None:
-            self._forget()
+        for forget in self._forget:
+            forget()
+        for _, waiting in self._asked.values():
+            waiting.cancel()
         if self.worker_id is not None:
             self._server.leases.detached(self.worker_id)
 

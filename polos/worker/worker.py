@@ -11,13 +11,14 @@ from typing import Literal
 from polos.authoring.registry import Registry
 from polos.calls import RunCall
 from polos.clock import Clock, Ids, Rng
-from polos.core.manifest import Declared, WorkerInfo
-from polos.core.model import Execution
+from polos.core.codec import plain
+from polos.core.manifest import WorkerInfo
+from polos.core.model import Execution, Stored
 from polos.core.ops import CommitAnswer, Release
 from polos.core.status import SUSPECT
 from polos.errors import EngineError, LeaseLost, OwnerLost
 from polos.ports import Claim, ClaimRequest, WorkerStore
-from polos.worker.entering import session_for
+from polos.worker.entering import declared, session_for
 from polos.worker.heartbeat import Heartbeat
 from polos.worker.hot import HotSessions
 from polos.worker.pool import BodyPool
@@ -71,7 +72,7 @@ class LocalWorker:
         self._stopping = False
         self._on_fault = on_fault
         self._on_warning = on_warning
-        self._forget: Callable[[], None] | None = None
+        self._forget: Callable[[], object] | None = None
         self._started_at = clock.now()
         self._again: asyncio.Task[None] | None = None
         self._code, self._is_checked = code, is_checked
@@ -93,7 +94,11 @@ class LocalWorker:
             self._heartbeat.start()
         await self.introduce()
         self.introduced.set()
-        self._forget = self.store.on_outcome(self.id, self._outcome_came)
+        forget = [
+            self.store.on_outcome(self.id, self._outcome_came),
+            self.store.on_question(self.id, self._check_input),
+        ]
+        self._forget = lambda: [one() for one in forget]
         while not self._stopping:
             room = self._max_concurrent - len(self._running)
             if room <= 0 or self.pool.is_full_of_stuck:
@@ -137,6 +142,12 @@ class LocalWorker:
         await self.store.hello(*self.introduction())
         self._begin_lease(asked_at)
 
+    async def _check_input(self, workflow_id: str, payload: Stored) -> Stored:
+        workflow = self.registry.get(workflow_id)
+        if workflow is None:
+            raise LeaseLost(f"no workflow {workflow_id!r} here any more")
+        return workflow.encode_input(plain(payload))
+
     def introduction(self) -> tuple[WorkerInfo, Mapping[int, int]]:
         """Returns who this is, and the epoch of each execution that it holds, by number."""
         holding = {number: session.outbox.lease.epoch for number, session in self._running.items()}
@@ -144,7 +155,7 @@ class LocalWorker:
             id=self.id, pid=os.getpid(), project=self._project, complete=self._complete, claims=self.claims(),
             workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self._started_at, code=self._code,
             is_checked=self._is_checked,
-            declared=tuple(Declared(workflow_id=w.id, queue=w.queue) for w in self.registry),
+            declared=tuple(declared(w, in_full=self._complete) for w in self.registry),
             triggers=tuple(w.trigger for w in self.registry if w.trigger is not None),
             schedules=tuple(w.schedule for w in self.registry if w.schedule is not None),
             queues=tuple(self.registry.queues),

@@ -12,7 +12,7 @@ from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Started, Stored
 from polos.core.ops import CommitAnswer, Lease, Op
 from polos.engine.leases import Leases
-from polos.ports import Claim, ClaimRequest
+from polos.ports import Checker, Claim, ClaimRequest
 from polos.store import open_reader
 from polos.store.sqlite.store import SqliteStore
 from polos.wire.address import socket_path
@@ -114,6 +114,7 @@ class WireStore:
             "lives",
             "schedules",
             "queues",
+            "declared",
             "place_in_line",
         ):
             setattr(self, name, getattr(self._reader, name))
@@ -173,7 +174,15 @@ class WireStore:
         await self._caller.resume(execution_id, step_key, data, answer_id)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("cancel", "retry", "put_schedule", "change_schedule", "trigger_schedule", "backfill_schedule"):
+        if name in (
+            "cancel",
+            "retry",
+            "put_schedule",
+            "change_schedule",
+            "trigger_schedule",
+            "backfill_schedule",
+            "check_input",
+        ):
             return getattr(self._caller, name)
         raise AttributeError(name)
 
@@ -197,6 +206,9 @@ class WireStore:
         remote = self._workers[worker_id]
         self._followed.append(remote)
         return remote.on_outcome(worker_id, callback)
+
+    def on_question(self, worker_id: str, callback: Checker) -> Callable[[], None]:
+        return self._workers[worker_id].on_question(worker_id, callback)
 
     async def retire(self, worker_id: str) -> None:
         await (await self._of(worker_id)).retire(worker_id)

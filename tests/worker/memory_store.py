@@ -125,6 +125,9 @@ class MemoryStore:
         await self.queued.wait()
         return [self.take(request.held.get(1, 0))]
 
+    def on_question(self, worker_id: str, callback: Any) -> Any:
+        return lambda: None
+
     async def retire(self, worker_id: str) -> None: ...
     async def goodbye(self, worker_id: str) -> None: ...
 

@@ -61,7 +61,7 @@ def _declare(worker: WorkerInfo, ids: str) -> Tx[None]:
     if worker.declared:
         yield "put_declared", [
             {"workflow_id": one.workflow_id, "project": worker.project, "complete": int(worker.complete),
-             "queue": one.queue} for one in worker.declared
+             "queue": one.queue, "about": one.about} for one in worker.declared
         ]  # fmt: skip
     if worker.complete:
         names = orjson.dumps([rule.name for rule in worker.queues]).decode()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from polos.core.manifest import QueueState, Schedule, WorkerInfo
+from polos.core.manifest import Declared, QueueState, Schedule, WorkerInfo
 from polos.core.model import Entry, Event, Execution, FailedAttempt, Life, LogLine, Outcome, PendingWait
 from polos.core.status import Status
 from polos.errors import StoreUnavailable
@@ -202,6 +202,10 @@ class SqliteReader:
                        running=tuple(holders.get((name, key), ())))
             for name, key, limit, queued, oldest_at in states
         ]  # fmt: skip
+
+    async def declared(self) -> list[Declared]:
+        rows = await self._named("declared")
+        return [Declared(workflow_id=workflow_id, queue=queue, about=about) for workflow_id, queue, about in rows]
 
     async def place_in_line(self, execution_id: str) -> int:
         number = await self._number(execution_id)

@@ -16,7 +16,8 @@ from polos.core.model import Execution, NewEvent, NewExecution, Published, Retri
 from polos.core.ops import CommitAnswer, Lease, Op, Release
 from polos.core.status import TERMINAL
 from polos.errors import StoreUnavailable
-from polos.ports import Claim, ClaimRequest, ScheduleChange
+from polos.ports import Checker, Claim, ClaimRequest, ScheduleChange
+from polos.store.questions import Questions
 from polos.store.sql import (
     answers,
     claiming,
@@ -65,6 +66,7 @@ class SqliteStore(SqliteReader):
         self._changed: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self._on_outcome: dict[str, Callable[[int], None]] = {}
         self._on_due: set[Callable[[int], None]] = set()
+        self._questions = Questions()
         self._on_appended: set[Callable[[], None]] = set()
 
     async def open(self) -> None:
@@ -179,6 +181,9 @@ class SqliteStore(SqliteReader):
     async def resume(self, execution_id: str, step_key: str, data: Stored, answer_id: str) -> None:
         await self._submit(lambda: answers.resume(execution_id, step_key, data, answer_id, self._clock.now()), "resume")
 
+    async def check_input(self, workflow_id: str, payload: Stored) -> Stored | None:
+        return await self._questions.check(workflow_id, payload)
+
     async def cancel(self, execution_id: str) -> Stopped:
         return await self._submit(lambda: stopping.cancel(execution_id, self._clock.now()), "cancel")
 
@@ -246,6 +251,7 @@ class SqliteStore(SqliteReader):
 
     async def hello(self, worker: WorkerInfo, holding: Mapping[int, int]) -> None:
         await self._submit(lambda: workers.hello(worker, holding, self._clock.now()), "hello")
+        self._questions.introduced(worker.id, () if worker.claims in ("own", "none") else worker.workflow_ids)
 
     async def claim(self, request: ClaimRequest, wait: float) -> list[Claim]:
         deadline = self._clock.monotonic() + wait
@@ -301,10 +307,15 @@ class SqliteStore(SqliteReader):
 
         return forget
 
+    def on_question(self, worker_id: str, callback: Checker) -> Callable[[], None]:
+        return self._questions.add(worker_id, callback)
+
     async def goodbye(self, worker_id: str) -> None:
+        self._questions.left(worker_id)
         await self._submit(lambda: workers.goodbye(worker_id, self._clock.now()), "goodbye")
 
     async def retire(self, worker_id: str) -> None:
+        self._questions.left(worker_id)
         await self._submit(lambda: workers.retire(worker_id), "retire")
 
     # ── EngineStore ──────────────────────────────────────────────────────────────────────────────────

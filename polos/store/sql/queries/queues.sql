@@ -12,14 +12,19 @@ WHERE d.workflow_id IN (SELECT value FROM json_each(:workflow_ids)) AND d.projec
 ORDER BY d.workflow_id
 
 -- name: put_declared
-INSERT INTO declared (workflow_id, project, complete, queue) VALUES (:workflow_id, :project, :complete, :queue)
+INSERT INTO declared (workflow_id, project, complete, queue, about)
+VALUES (:workflow_id, :project, :complete, :queue, :about)
 ON CONFLICT (workflow_id) DO UPDATE SET project = excluded.project, queue = excluded.queue,
+  about = COALESCE(excluded.about, declared.about),
   complete = MAX(declared.complete, excluded.complete)
 WHERE declared.project = excluded.project OR declared.complete = 0 OR excluded.complete = 1
 
 -- name: remove_declared
 DELETE FROM declared WHERE project = :project AND complete = 1
   AND workflow_id NOT IN (SELECT value FROM json_each(:workflow_ids))
+
+-- name: declared
+SELECT workflow_id, queue, about FROM declared ORDER BY workflow_id
 
 -- name: any_in_line
 SELECT 1 FROM execution WHERE status = 'queued' AND queue IS NOT NULL AND available_at <= :now LIMIT 1

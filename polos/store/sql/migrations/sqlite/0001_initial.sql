@@ -250,7 +250,8 @@ CREATE TABLE declared (
   workflow_id TEXT PRIMARY KEY,
   project TEXT NOT NULL,
   complete INTEGER NOT NULL,
-  queue TEXT
+  queue TEXT,
+  about TEXT
 );
 
 CREATE TABLE log (
