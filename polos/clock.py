@@ -68,3 +68,8 @@ class TimeOrderedIds:
             self._last_ms = ms
             self._tail = int.from_bytes(os.urandom(10), "big") >> 1
         return f"{prefix}_{encode_id(ms, self._tail)}"
+
+
+def secret(count: int) -> bytes:
+    """Returns so many bytes that nobody can guess."""
+    return os.urandom(count)

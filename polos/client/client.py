@@ -96,9 +96,16 @@ class Client:
     async def _new(self, request: BatchWorkflowInput, given: Workflow | None, delay: float | None) -> NewExecution:
         workflow = given or self._known(id_of(request.id))
         new = new_execution(request, workflow, _ids.new("exec"), delay or 0.0, self._origin())
-        if workflow is not None:
-            return new
-        await self._refuse_unknown(request.id)
+        return new if workflow is not None else await self.checked(new)
+
+    async def checked(self, new: NewExecution) -> NewExecution:
+        """Returns an execution to be started by a bare id, its payload checked by a worker that has the code, if one has (S9).
+
+        Raises:
+            UnknownWorkflow: no manifest knows the id, though the database has manifests.
+            InvalidInput: the payload does not fit.
+        """
+        await self._refuse_unknown(new.workflow_id)
         checked = await self._access().write(lambda store: store.check_input(new.workflow_id, new.input))
         return new if checked is None else replace(new, input=checked)
 

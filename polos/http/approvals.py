@@ -1,0 +1,127 @@
+"""The page on which a person answers a suspend: plain HTML, reached by a signed link. GET shows, only POST answers."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import BaseRoute, Route
+
+from polos.clock import TimeOrderedIds
+from polos.core import codec
+from polos.core.model import Execution, Kind, PendingWait
+from polos.core.status import TERMINAL
+from polos.errors import AlreadyResumed, ExecutionEnded, PolosError
+from polos.http.forms import FormField, answer_of, fields_of, shown_of
+from polos.http.routes import Engine
+
+_ids = TimeOrderedIds()
+_STYLE = """
+:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,sans-serif;margin:3rem auto;max-width:36rem;padding:0 1rem}
+h1{font-size:1.3rem}dl{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem}dt{opacity:.7}dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
+label{display:block;margin:.8rem 0 .2rem}input,textarea,select{font:inherit;padding:.4rem;width:100%;box-sizing:border-box}input[type=checkbox]{width:auto}
+button{font:inherit;padding:.5rem 1.2rem;margin:1rem .6rem 0 0;cursor:pointer}.error{color:#c00}.small{opacity:.7;font-size:.85rem}
+"""
+
+
+def approval_routes(engine: Engine) -> list[BaseRoute]:
+    """Returns the routes of the page."""
+
+    async def page(request: Request) -> HTMLResponse:
+        return await _page(engine, request)
+
+    # The step is the rest of the path: it may hold anything, slashes included.
+    return [Route("/approve/{execution}/{step:path}", page, methods=["GET", "POST"])]
+
+
+async def _page(engine: Engine, request: Request) -> HTMLResponse:
+    step = request.path_params["step"]
+    found = await _execution(engine, request, step)
+    if found is None:
+        return _said(403, "This link is not valid", "It may have expired, or be incomplete. Ask for a new one.")
+    wait = next((w for w in await engine.store.waits(found.id) if w.key == step and w.kind is Kind.SUSPEND), None)
+    if wait is None:
+        done = (
+            "The workflow has ended." if found.status in TERMINAL else "It has its answer, or does not wait any more."
+        )
+        return _said(410, "Nothing to answer here", done)
+    fields = fields_of(wait.request)
+    if request.method == "GET":
+        return _form(found, wait, fields, "")
+    form = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=1000)
+    answer, mistakes = answer_of(fields, {name: values[-1] for name, values in form.items()})
+    if mistakes:
+        return _form(found, wait, fields, "; ".join(mistakes), status=422)
+    return await _answer(engine, found, step, answer)
+
+
+async def _execution(engine: Engine, request: Request, step: str) -> Execution | None:
+    """Returns the execution that a valid link is about."""
+    expires, signature = request.query_params.get("expires", ""), request.query_params.get("signature", "")
+    if not (expires.isdecimal() and len(expires) < 19):
+        return None
+    found = await engine.store.get(request.path_params["execution"])
+    if found is None or not engine.links.is_valid(found, step, int(expires), signature, engine.clock.now()):
+        return None
+    return found
+
+
+async def _answer(engine: Engine, found: Execution, step: str, answer: Any) -> HTMLResponse:
+    try:
+        await engine.store.resume(found.id, step, codec.encode(answer), _ids.new("ans"))
+    except (AlreadyResumed, ExecutionEnded):
+        return _said(410, "Somebody was faster", "This has its answer already. Nothing was changed.")
+    except PolosError as error:
+        return _said(503, "It could not be stored", error.message)
+    return _said(200, "Thank you", "Your answer was stored; the workflow goes on. You can close this page.")
+
+
+def _form(
+    found: Execution, wait: PendingWait, fields: list[FormField], mistake: str, status: int = 200
+) -> HTMLResponse:
+    data = orjson.loads(wait.request) if wait.request else None
+    shown = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in shown_of(data))
+    inputs = "".join(_input(field) for field in fields)
+    buttons = (
+        '<button type="submit">Send</button>' if fields else
+        '<button type="submit" name="approved" value="true">Approve</button>'
+        '<button type="submit" name="approved" value="false">Reject</button>'
+    )  # fmt: skip
+    error = f'<p class="error" role="alert">{escape(mistake)}</p>' if mistake else ""
+    return _html(
+        status, f"{wait.key} asks",
+        f"<h1>{escape(wait.key)} asks</h1><dl>{shown}</dl>{error}"
+        f'<form method="post">{inputs}{buttons}</form>'
+        f'<p class="small">{escape(found.workflow_id)}, execution {found.number}. The first answer counts.</p>',
+    )  # fmt: skip
+
+
+def _input(field: FormField) -> str:
+    name, label = escape(field.name), escape(field.label)
+    required = " required" if field.is_required and field.kind != "boolean" else ""
+    if field.options:
+        options = "".join(f'<option value="{escape(one)}">{escape(one)}</option>' for one in field.options)
+        return f'<label for="f-{name}">{label}</label><select id="f-{name}" name="{name}">{options}</select>'
+    if field.kind == "boolean":
+        return f'<label><input type="checkbox" name="{name}" value="true"> {label}</label>'
+    if field.kind == "json":
+        return f'<label for="f-{name}">{label} (JSON)</label><textarea id="f-{name}" name="{name}" rows="4"{required}></textarea>'
+    kind = 'type="number" step="any"' if field.kind in ("number", "integer") else 'type="text"'
+    return f'<label for="f-{name}">{label}</label><input id="f-{name}" name="{name}" {kind}{required}>'
+
+
+def _said(status: int, head: str, text: str) -> HTMLResponse:
+    return _html(status, head, f"<h1>{escape(head)}</h1><p>{escape(text)}</p>")
+
+
+def _html(status: int, title: str, body: str) -> HTMLResponse:
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>",
+        status_code=status,
+    )  # fmt: skip

@@ -1,0 +1,132 @@
+"""Models of what is recorded of an execution: its journal, waits, attempts, captured lines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from polos.authoring.payload import instant, microseconds
+from polos.core.model import Entry, FailedAttempt, Kind, LogLine, Outcome, PendingWait
+from polos.http.models.values import FailureOut, at, shape_of, stored_of, value_of
+
+
+class EntryOut(BaseModel):
+    """A row of the journal."""
+
+    key: str
+    kind: Kind
+    outcome: Outcome
+    seq: int
+    after: int
+    attempt: int
+    value: Any = None
+    shape: dict[str, Any] | None = None
+    error: FailureOut | None = None
+    site: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @classmethod
+    def of(cls, entry: Entry) -> EntryOut:
+        """Returns it as it is said."""
+        return cls(key=entry.key, kind=entry.kind, outcome=entry.outcome, seq=entry.seq, after=entry.after,
+                   attempt=entry.attempt, value=value_of(entry.value), shape=shape_of(entry.value),
+                   error=FailureOut.of(entry.failure), site=entry.site, started_at=at(entry.started_at),
+                   ended_at=at(entry.ended_at))  # fmt: skip
+
+    def record(self) -> Entry:
+        """Returns it as a record."""
+        has_value = self.outcome is Outcome.COMPLETED
+        return Entry(key=self.key, kind=self.kind, outcome=self.outcome, seq=self.seq, after=self.after,
+                     attempt=self.attempt, value=stored_of(self.value, self.shape) if has_value else None,
+                     failure=self.error.record() if self.error else None, site=self.site,
+                     started_at=microseconds(self.started_at) if self.started_at else 0,
+                     ended_at=microseconds(self.ended_at) if self.ended_at else 0)  # fmt: skip
+
+
+class WaitOut(BaseModel):
+    """A wait that has no outcome yet. `request`: what it asks for; of a suspend its data."""
+
+    key: str
+    kind: Kind
+    after: int
+    channel: str | None = None
+    deadline: datetime | None = None
+    request: Any = None
+    site: str = ""
+    started_at: datetime
+
+    @classmethod
+    def of(cls, wait: PendingWait) -> WaitOut:
+        """Returns it as it is said."""
+        return cls(key=wait.key, kind=wait.kind, after=wait.after, channel=wait.channel, deadline=at(wait.deadline),
+                   request=orjson.loads(wait.request) if wait.request else None, site=wait.site,
+                   started_at=instant(wait.started_at))  # fmt: skip
+
+    def record(self) -> PendingWait:
+        """Returns it as a record."""
+        return PendingWait(key=self.key, kind=self.kind, after=self.after, channel=self.channel,
+                           deadline=microseconds(self.deadline) if self.deadline else None,
+                           request=None if self.request is None else orjson.dumps(self.request).decode(),
+                           site=self.site, started_at=microseconds(self.started_at))  # fmt: skip
+
+
+class AttemptOut(BaseModel):
+    """An attempt that failed and was, or will be, followed by another."""
+
+    key: str
+    attempt: int
+    error: FailureOut
+    started_at: datetime
+    ended_at: datetime
+    due_at: datetime
+
+    @classmethod
+    def of(cls, failed: FailedAttempt) -> AttemptOut:
+        """Returns it as it is said."""
+        error = FailureOut.of(failed.failure)
+        assert error is not None
+        return cls(key=failed.key, attempt=failed.attempt, error=error, started_at=instant(failed.started_at),
+                   ended_at=instant(failed.ended_at), due_at=instant(failed.due_at))  # fmt: skip
+
+    def record(self) -> FailedAttempt:
+        """Returns it as a record."""
+        return FailedAttempt(key=self.key, attempt=self.attempt, failure=self.error.record(),
+                             started_at=microseconds(self.started_at), ended_at=microseconds(self.ended_at),
+                             due_at=microseconds(self.due_at))  # fmt: skip
+
+
+class JournalOut(BaseModel):
+    """What is recorded of an execution."""
+
+    entries: list[EntryOut]
+    waits: list[WaitOut]
+    attempts: list[AttemptOut]
+
+
+class LogOut(BaseModel):
+    """A captured line."""
+
+    position: int
+    execution: str
+    at: datetime
+    level: str
+    text: str
+    step: str | None = None
+    attempt: int = 0
+    stream: str = "log"
+
+    @classmethod
+    def of(cls, position: int, execution: str, line: LogLine) -> LogOut:
+        """Returns it as it is said."""
+        return cls(position=position, execution=execution, at=instant(line.at), level=line.level, text=line.text,
+                   step=line.step_key, attempt=line.attempt, stream=line.stream)  # fmt: skip
+
+    def record(self) -> tuple[int, str, LogLine]:
+        """Returns it as a record."""
+        line = LogLine(at=microseconds(self.at), level=self.level, text=self.text, step_key=self.step,
+                       attempt=self.attempt, stream=self.stream)  # fmt: skip
+        return self.position, self.execution, line
