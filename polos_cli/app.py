@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "events": ("polos_cli.commands.events", "Show the event log."),
     "logs": ("polos_cli.commands.logs", "Show captured output, by execution, step and attempt."),
     "dev": ("polos_cli.commands.dev", "Run the project's workflows with hot reload."),
+    "serve": ("polos_cli.commands.serve", "Serve the HTTP API alone; workers attach to it."),
     "worker": ("polos_cli.commands.worker", "Run the project's workflows until stopped."),
     "resume": ("polos_cli.commands.resume", "Answer an execution that waits for a person."),
     "cancel": ("polos_cli.commands.cancel", "End an execution, and its children."),

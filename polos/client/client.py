@@ -289,7 +289,8 @@ class PolosClient(Client):
     """A client of a database. Does no IO until it is used; needs no closing (``async with`` closes early).
 
     Args:
-        url: ``sqlite:///path``; by default `POLOS_URL`, else the nearest project's database.
+        url: ``sqlite:///path``, or ``http://host:port`` of `polos dev` or `polos serve`; by default `POLOS_URL`, else the
+            nearest project's database.
         token: for servers that ask for one.
     """
 
@@ -297,6 +298,7 @@ class PolosClient(Client):
         self._url = url
         self._token = token
         self._file: tuple[str, FileAccess] | None = None
+        self._http: tuple[str, Access] | None = None
 
     @classmethod
     def from_env(cls) -> PolosClient:
@@ -305,6 +307,8 @@ class PolosClient(Client):
 
     def _access(self) -> Access:
         url = self._url or _default_url()
+        if url.startswith(("http://", "https://")):
+            return self._over_http(url)
         local = local_access(url)  # each time: an engine of this process may have come, gone, or been started anew
         if local is not None:
             return local
@@ -312,8 +316,17 @@ class PolosClient(Client):
             self._file = (url, FileAccess(url))
         return self._file[1]
 
+    def _over_http(self, url: str) -> Access:
+        if self._http is None or self._http[0] != url:
+            from polos.api.remote import HttpAccess
+
+            self._http = (url, HttpAccess(url, self._token or os.environ.get("POLOS_TOKEN")))
+        return self._http[1]
+
     async def close(self) -> None:
         """Closes this loop's connection; the client can be used again."""
+        if self._http is not None:
+            await self._http[1].close()
         if self._file is not None:
             await self._file[1].close()
 

@@ -100,6 +100,7 @@ class Told:
         execution: whose life it belongs to: its number, its workflow and when it was started.
         error: the message of the failure that it tells of; of a blocked one the reason as it is stored.
         where: the step whose failure it is.
+        link: of a question to a person: the page on which it is answered.
     """
 
     event: Event
@@ -109,6 +110,7 @@ class Told:
     started_at: int = 0
     error: str = ""
     where: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

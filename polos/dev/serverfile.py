@@ -8,6 +8,10 @@ from pathlib import Path
 
 import orjson
 
+from polos.errors import DatabaseInUse
+from polos.settings import Settings, database_path
+from polos.store import owner_of
+
 NAME = "server.json"
 
 
@@ -35,6 +39,19 @@ def read(folder: Path) -> ServerFile | None:
         return ServerFile(**orjson.loads((folder / NAME).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def refuse_second(settings: Settings) -> None:
+    """Raises `DatabaseInUse` where another dev server, or `polos serve`, has the project's database."""
+    path = database_path(settings.database)
+    found, holder = read(path.parent), owner_of(path)
+    if found is None or holder is None or holder.get("pid") != found.pid:
+        return
+    what = str(holder.get("command", "polos dev"))
+    raise DatabaseInUse(
+        f"{what} is up for this project already, in process {found.pid}: {found.url}",
+        hint=f"use that one; or stop it first: kill {found.pid}", pid=found.pid, process=what, brief=False,
+    )  # fmt: skip
 
 
 def remove(folder: Path, pid: int) -> None:

@@ -6,14 +6,19 @@ Never imports user code, so that no failure of it stops a timer, a schedule or a
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polos.clock import SystemClock
 from polos.dev.following import Follower
 from polos.dev.generation import Check, Child, ChildDied, Generation, RefusedCode, how_it_ended
 from polos.dev.happenings import Checked, Died, Happening, Left, Live, Refused, Standing, Told, Warned
+from polos.dev.serverfile import ServerFile, remove, write
 from polos.dev.watch import Sources, saves
 from polos.errors import DatabaseInUse, OwnerLost, PolosError
 from polos.local.attachment import ask_to_yield
@@ -21,6 +26,9 @@ from polos.local.owner import Owner
 from polos.ports import Store
 from polos.settings import Settings, database_path
 from polos.store import owner_of
+
+if TYPE_CHECKING:
+    from polos.http.hosting import HostedApi
 
 GRACE = 10.0
 """Seconds that bodies of older code have to end in."""
@@ -37,12 +45,14 @@ class Supervisor:
     Args:
         tell: hears what happens, in order.
         workers: how many processes run each generation.
+        listening: a socket for the HTTP API.
         retries_on_save: executions without a parent that failed in this session are retried when new code runs.
     """
 
     def __init__(
         self, settings: Settings, root: Path, tell: Callable[[Happening], None], *, with_schedules: bool = True,
         retries_on_save: bool = True, workers: int = 1, concurrency: int = 100, reloads: bool = True,
+        listening: socket.socket | None = None,
     ) -> None:  # fmt: skip
         self.settings, self.root = settings, root
         self._tell_outside = tell
@@ -58,6 +68,8 @@ class Supervisor:
             "root": str(root), "database": settings.database, "durability": settings.durability,
             "lease_seconds": settings.lease_seconds, "project": settings.name, "concurrency": concurrency,
         }  # fmt: skip
+        self._listening = listening
+        self._api: HostedApi | None = None
         self._failed_here: dict[int, str] = {}
         self._serving: Generation | None = None
         self._leaving: dict[Generation, asyncio.Task[None]] = {}
@@ -88,9 +100,13 @@ class Supervisor:
         self._follow(self._keep_reloading())
         if self._reloads:
             self._follow(self._watch())
+        if self._listening is not None:
+            self._follow(self._host(self._listening))
         return Standing(
             project=self.settings.name, database=str(database_path(self.settings.database)),
-            durability=self.settings.durability, taken_over=self._owner.taken_over,
+            durability=self.settings.durability,
+            url=None if self._listening is None else _url_of(self._listening),
+            taken_over=self._owner.taken_over,
             counts={name: count for name, count in counts.items() if name not in ENDED},
         )  # fmt: skip
 
@@ -135,6 +151,17 @@ class Supervisor:
                 except OwnerLost:
                     pass  # it goes, or has gone: tried again
             await asyncio.sleep(0.02)
+
+    async def _host(self, listening: socket.socket) -> None:
+        """Serves the API, whose import takes a moment: the code's does meanwhile."""
+        hosting = await asyncio.to_thread(import_module, "polos.http.hosting")
+        if self._closing:
+            return
+        folder = database_path(self.settings.database).parent
+        api: HostedApi = hosting.HostedApi(self.store, self.clock, listening, folder, self.settings.token)
+        await api.start()
+        self._api = api
+        write(folder, ServerFile(url=api.url, token=api.token, pid=os.getpid()))
 
     def _follow(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -305,7 +332,15 @@ class Supervisor:
                 self._failed_here[told.execution] = str(told.facts.get("id", ""))
             elif told.event.type in ("workflow_retried", "workflow_finish", "workflow_cancelled"):
                 self._failed_here.pop(told.execution, None)
+            elif self._api is not None and told.event.type == "wait_start" and told.facts.get("kind") == "suspend":
+                self._follow(self._tell_with_link(told, str(told.facts["key"])))
+                return
         self._tell(told)
+
+    async def _tell_with_link(self, told: Told, key: str) -> None:
+        """Tells of a question with the page on which a person can answer it."""
+        found = next((one for one in await self.store.find(str(told.execution)) if one.number == told.execution), None)
+        self._tell(replace(told, link=self._api.link_to(found, key) if found and self._api else ""))
 
     async def _retry_failed(self) -> tuple[int, ...]:
         """Retries what failed in this session and has no parent, from its failed step (S9.4)."""
@@ -345,6 +380,11 @@ class Supervisor:
         finally:
             for generation in leaving:
                 generation.kill_now()
+            if self._api is not None:
+                remove(database_path(self.settings.database).parent, os.getpid())
+                await self._api.close()
+            elif self._listening is not None:
+                self._listening.close()
             await self._owner.close()
 
     def hurry(self) -> None:
@@ -361,3 +401,8 @@ class Supervisor:
             *((self._coming,) if self._coming else ()),
         ]
         return [child.process.pid for one in every for child in one.children if child.process.returncode is None]
+
+
+def _url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{host}:{port}"

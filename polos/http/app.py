@@ -46,7 +46,9 @@ STATUSES = {
 def build(store: Store, clock: Clock, *, token: str, links: Links) -> Gate:
     """Returns the application, for the running loop."""
     engine = Engine(store, EngineClient(LoopAccess(store, asyncio.get_running_loop())), links, clock)
-    mounted: list[BaseRoute] = [Mounted(PREFIX + route.path, _endpoint(route, engine), methods=[route.method]) for route in TABLE]
+    mounted: list[BaseRoute] = [
+        Mounted(PREFIX + route.path, _endpoint(route, engine), methods=[route.method]) for route in TABLE
+    ]
     page = Route(method="GET", path="/", name="front", summary="", handler=front)
     mounted.append(Mounted("/", _endpoint(page, engine), methods=["GET"]))
     mounted += approval_routes(engine)

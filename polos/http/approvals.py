@@ -23,9 +23,16 @@ _ids = TimeOrderedIds()
 _STYLE = """
 :root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,sans-serif;margin:3rem auto;max-width:36rem;padding:0 1rem}
-h1{font-size:1.3rem}dl{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem}dt{opacity:.7}dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
-label{display:block;margin:.8rem 0 .2rem}input,textarea,select{font:inherit;padding:.4rem;width:100%;box-sizing:border-box}input[type=checkbox]{width:auto}
-button{font:inherit;padding:.5rem 1.2rem;margin:1rem .6rem 0 0;cursor:pointer}.error{color:#c00}.small{opacity:.7;font-size:.85rem}
+h1{font-size:1.3rem}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem}
+dt{opacity:.7}
+dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
+label{display:block;margin:.8rem 0 .2rem}
+input,textarea,select{font:inherit;padding:.4rem;width:100%;box-sizing:border-box}
+input[type=checkbox]{width:auto}
+button{font:inherit;padding:.5rem 1.2rem;margin:1rem .6rem 0 0;cursor:pointer}
+.error{color:#c00}
+.small{opacity:.7;font-size:.85rem}
 """
 
 
@@ -62,11 +69,11 @@ async def _page(engine: Engine, request: Request) -> HTMLResponse:
 
 async def _execution(engine: Engine, request: Request, step: str) -> Execution | None:
     """Returns the execution that a valid link is about."""
-    expires, signature = request.query_params.get("expires", ""), request.query_params.get("signature", "")
-    if not (expires.isdecimal() and len(expires) < 19):
+    until, signature = request.query_params.get("until", ""), request.query_params.get("by", "")
+    if not (until.isascii() and until.isdecimal() and len(until) < 12):
         return None
     found = await engine.store.get(request.path_params["execution"])
-    if found is None or not engine.links.is_valid(found, step, int(expires), signature, engine.clock.now()):
+    if found is None or not engine.links.is_valid(found, step, int(until), signature, engine.clock.now()):
         return None
     return found
 

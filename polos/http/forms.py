@@ -20,6 +20,9 @@ class FormField:
     options: tuple[str, ...] = ()
 
 
+_WANTED = {"integer": "a whole number", "number": "a number"}
+
+
 def fields_of(request: str | None) -> list[FormField]:
     """Returns the fields of a suspend's ``form`` or ``schema``; none: it is a question of yes or no."""
     data = orjson.loads(request) if request else None
@@ -65,9 +68,7 @@ def answer_of(fields: list[FormField], typed: Mapping[str, str]) -> tuple[Any, l
             try:
                 answer[field.name] = _read(field.kind, text)
             except ValueError:
-                mistakes.append(
-                    f"{field.label}: {'a whole number' if field.kind == 'integer' else 'a number' if field.kind == 'number' else 'JSON'}"
-                )
+                mistakes.append(f"{field.label}: {_WANTED.get(field.kind, 'JSON')}")
     return answer, mistakes
 
 

@@ -1,6 +1,6 @@
 """Signed links to the page on which a person answers a suspend. Serves nothing.
 
-The signature is an HMAC-SHA256 over the execution, its life, the step and the instant at which the link expires; the first
+The signature is an HMAC-SHA256 (its first 128 bits) over the execution, its life, the step and the instant at which the link expires; the first
 answer uses the link up, since a suspend takes one answer only (S4.4).
 """
 
@@ -41,7 +41,7 @@ def key_of(folder: Path) -> bytes:
     return made
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Links:
     """Makes and checks links; `base` is the server's address."""
 
@@ -50,14 +50,15 @@ class Links:
 
     def to(self, execution: Execution, step: str, expires_at: int) -> str:
         """Returns the link to a suspend's page."""
-        told = urlencode({"expires": expires_at, "signature": self._sign(execution, step, expires_at)})
+        until = expires_at // SECOND
+        told = urlencode({"until": until, "by": self._sign(execution, step, until)})
         return f"{self.base}/approve/{execution.id}/{quote(step, safe='')}?{told}"
 
-    def is_valid(self, execution: Execution, step: str, expires_at: int, signature: str, now: int) -> bool:
-        """Tells whether a link was made here, for this suspend, and has not expired."""
-        made = self._sign(execution, step, expires_at)
-        return hmac.compare_digest(made.encode(), signature.encode("utf-8", "replace")) and now < expires_at
+    def is_valid(self, execution: Execution, step: str, until: int, signature: str, now: int) -> bool:
+        """Tells whether a link was made here, for this suspend, and has not expired. `until`: seconds; `now`: microseconds."""
+        made = self._sign(execution, step, until)
+        return hmac.compare_digest(made.encode(), signature.encode("utf-8", "replace")) and now < until * SECOND
 
-    def _sign(self, execution: Execution, step: str, expires_at: int) -> str:
-        signed = "\n".join((execution.id, str(execution.life), str(expires_at), step)).encode("utf-8", "surrogatepass")
-        return base64.urlsafe_b64encode(hmac.new(self.key, signed, sha256).digest()).decode().rstrip("=")
+    def _sign(self, execution: Execution, step: str, until: int) -> str:
+        signed = "\n".join((execution.id, str(execution.life), str(until), step)).encode("utf-8", "surrogatepass")
+        return base64.urlsafe_b64encode(hmac.new(self.key, signed, sha256).digest()[:16]).decode().rstrip("=")

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from polos import __version__
-from polos.http.models.values import ErrorOut
+from polos.api.values import ErrorOut
 from polos.http.routes import PREFIX, NoBody, Route
 
 _REFERENCE = "#/components/schemas/{model}"

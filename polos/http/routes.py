@@ -8,11 +8,11 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
+from polos.api.values import Taken
 from polos.client.client import Client
 from polos.client.connect import LoopAccess
 from polos.clock import Clock
 from polos.http.links import Links
-from polos.http.models.values import Taken
 from polos.ports import Store
 
 B = TypeVar("B", bound=BaseModel)

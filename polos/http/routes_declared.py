@@ -5,12 +5,7 @@ from __future__ import annotations
 import orjson
 
 from polos import schedules
-from polos.authoring.checks import check_text
-from polos.authoring.registry import unknown
-from polos.authoring.scheduled import rule
-from polos.clock import TimeOrderedIds
-from polos.core.manifest import Declared
-from polos.http.models.declared import (
+from polos.api.declared import (
     BackfillIn,
     NumbersOut,
     QueueOut,
@@ -20,8 +15,13 @@ from polos.http.models.declared import (
     WorkerOut,
     WorkflowOut,
 )
-from polos.http.models.executions import StartedOut
-from polos.http.models.values import Done
+from polos.api.executions import StartedOut
+from polos.api.values import Done
+from polos.authoring.checks import check_text
+from polos.authoring.registry import unknown
+from polos.authoring.scheduled import rule
+from polos.clock import TimeOrderedIds
+from polos.core.manifest import Declared
 from polos.http.routes import Call, NoBody, NoQuery, Route
 
 _ids = TimeOrderedIds()

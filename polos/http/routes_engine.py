@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from polos import __version__
+from polos.api.declared import HealthOut
 from polos.core.status import Status
-from polos.http.models.declared import HealthOut
 from polos.http.routes import Call, NoBody, NoQuery, Route
 from polos.ports import EventFilter
 

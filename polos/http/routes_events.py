@@ -11,13 +11,13 @@ import orjson
 from pydantic import Field
 from starlette.responses import StreamingResponse
 
+from polos.api.events import EventOut, EventsIn, PublishedOut
+from polos.api.values import Taken, Text, stored_of
 from polos.authoring.checks import check_text
 from polos.clock import TimeOrderedIds
 from polos.core.ids import workflow_topic
 from polos.core.model import NewEvent
 from polos.errors import UsageError
-from polos.http.models.events import EventOut, EventsIn, PublishedOut
-from polos.http.models.values import Taken, Text, stored_of
 from polos.http.routes import Call, NoBody, NoQuery, Route
 from polos.ports import EventFilter, Store
 

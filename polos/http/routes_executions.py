@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
-from polos.authoring.checks import check_text
-from polos.authoring.payload import BatchWorkflowInput, instant, microseconds
-from polos.authoring.workflow import id_of
-from polos.client.starting import new_execution
-from polos.clock import TimeOrderedIds
-from polos.core.model import Execution, Kind, NewExecution, Started
-from polos.core.status import TERMINAL, Status
-from polos.http.links import VALID_FOR
-from polos.http.models.executions import (
+from polos.api.executions import (
     ApprovalOut,
     BatchIn,
     BatchItem,
@@ -27,8 +20,16 @@ from polos.http.models.executions import (
     StartedOut,
     StoppedOut,
 )
-from polos.http.models.history import AttemptOut, EntryOut, JournalOut, LogOut, WaitOut
-from polos.http.models.values import Done, Taken, Text, stored_of
+from polos.api.history import AttemptOut, EntryOut, JournalOut, LogOut, WaitOut
+from polos.api.values import Done, Taken, Text, stored_of
+from polos.authoring.checks import check_text
+from polos.authoring.payload import BatchWorkflowInput, instant, microseconds
+from polos.authoring.workflow import id_of
+from polos.client.starting import new_execution
+from polos.clock import TimeOrderedIds
+from polos.core.model import Execution, Kind, NewExecution, Started
+from polos.core.status import TERMINAL, Status
+from polos.http.links import VALID_FOR
 from polos.http.routes import Call, Engine, NoBody, NoQuery, Route
 from polos.ports import ExecutionFilter, LogFilter
 
@@ -70,6 +71,10 @@ async def _new(engine: Engine, workflow_id: str, asked: RunIn) -> NewExecution:
         asked.user_id, asked.queue, asked.concurrency_key, asked.idempotency_key,
     )  # fmt: skip
     new = new_execution(request, None, asked.id or _ids.new("exec"), asked.delay_seconds, None)
+    if (
+        asked.payload_shape
+    ):  # its types are said: it comes from code that has the workflow, and is checked by whoever runs it
+        return replace(new, input=stored_of(asked.payload, asked.payload_shape))
     return await engine.client.checked(new)
 
 

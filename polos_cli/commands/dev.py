@@ -11,8 +11,10 @@ from typing import Annotated
 import typer
 
 from polos.dev.happenings import Happening, Live, Refused, Standing
+from polos.dev.serverfile import refuse_second
 from polos.dev.supervisor import GRACE, Supervisor
 from polos.errors import UsageError
+from polos.http.ports import bind
 from polos.settings import Settings, load_settings, make_project
 from polos_cli import errors
 from polos_cli.output import stderr, stdout
@@ -66,9 +68,11 @@ async def _serve(
 ) -> int:
     assert settings.project_root is not None
     screen = _Screen(settings, as_json)
+    refuse_second(settings)
+    listening = bind(settings.port, is_port_named)
     supervisor = Supervisor(
         settings, settings.project_root, screen.tell, with_schedules=schedules, retries_on_save=retries, workers=workers,
-        concurrency=concurrency,
+        concurrency=concurrency, listening=listening,
     )  # fmt: skip
     stop, at_once = asyncio.Event(), asyncio.Event()
 

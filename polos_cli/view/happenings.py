@@ -23,7 +23,12 @@ def lines_of(happening: Happening, now: str, out: TextIO) -> list[Clean]:
     match happening:
         case Told():
             told = _of_event(happening, out)
-            return [] if told is None else [join((style.paint(now, "dim", out), " ", told))]
+            if told is None:
+                return []
+            lines = [join((style.paint(now, "dim", out), " ", told))]
+            if happening.link:
+                lines.append(join((_INDENT, "  ", style.paint(happening.link, "dim", out))))
+            return lines
         case Live():
             return _headed(now, "reload" if happening.files else "code", list(_live(happening, out)), out)
         case Refused():

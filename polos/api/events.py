@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from polos.api.values import Taken, Text, shape_of, stored_of, value_of
 from polos.authoring.payload import instant, microseconds
 from polos.core.model import Event, Published
-from polos.http.models.values import Taken, Text, shape_of, stored_of, value_of
 
 
 class EventIn(Taken):

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, Field
 
+from polos.api.values import FailureOut, Taken, Text, at, shape_of, stored_of, value_of
 from polos.authoring.payload import instant, microseconds
 from polos.core.model import Execution, Retried, Started, Stopped
 from polos.core.status import Status
-from polos.http.models.values import FailureOut, Taken, Text, at, shape_of, stored_of, value_of
 
 
 class ExecutionOut(BaseModel):
@@ -89,6 +89,9 @@ class RunIn(Taken):
     """How a workflow is started."""
 
     payload: Any = None
+    payload_shape: dict[str, Any] | None = Field(
+        default=None, description="types that JSON has not, as in `shape`: whoever sends it has checked the payload"
+    )
     id: str | None = Field(
         default=None,
         pattern=r"^exec_[0-9a-z]{26}$",

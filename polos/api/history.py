@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
+from polos.api.values import FailureOut, at, shape_of, stored_of, value_of
 from polos.authoring.payload import instant, microseconds
 from polos.core.model import Entry, FailedAttempt, Kind, LogLine, Outcome, PendingWait
-from polos.http.models.values import FailureOut, at, shape_of, stored_of, value_of
 
 
 class EntryOut(BaseModel):

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from polos.api.values import Taken, Text, at
 from polos.authoring.payload import instant, microseconds
+from polos.authoring.scheduled import rule
 from polos.core.manifest import QueueState, Schedule, WorkerInfo
-from polos.http.models.values import Taken, Text, at
 
 
 class WorkflowOut(BaseModel):
@@ -36,6 +37,7 @@ class ScheduleIn(Taken):
 class ScheduleOut(BaseModel):
     """A schedule as it stands."""
 
+    number: int
     id: str
     workflow: str
     cron: str
@@ -56,11 +58,20 @@ class ScheduleOut(BaseModel):
     @classmethod
     def of(cls, found: Schedule) -> ScheduleOut:
         """Returns it as it is said."""
-        rule = found.rule
-        return cls(id=found.id, workflow=rule.workflow_id, cron=rule.cron, timezone=rule.timezone, key=rule.key,
-                   catchup=rule.catchup, overlap=rule.overlap, is_declared=found.is_declared, is_paused=found.is_paused,
+        of = found.rule
+        return cls(id=found.id, workflow=of.workflow_id, cron=of.cron, timezone=of.timezone, key=of.key,
+                   catchup=of.catchup, overlap=of.overlap, is_declared=found.is_declared, is_paused=found.is_paused,
                    next_at=at(found.next_at), last_at=at(found.last_at), started=found.started,
-                   skipped=found.skipped, missed=found.missed, queued=found.queued, fault=found.fault)  # fmt: skip
+                   skipped=found.skipped, missed=found.missed, queued=found.queued, fault=found.fault,
+                   number=found.number)  # fmt: skip
+
+    def record(self) -> Schedule:
+        """Returns it as a record."""
+        made = rule(self.workflow, self.cron, self.timezone, self.key, self.catchup, self.overlap)
+        return Schedule(number=self.number, id=self.id, rule=made, is_declared=self.is_declared, is_paused=self.is_paused,
+                        next_at=microseconds(self.next_at) if self.next_at else None,
+                        last_at=microseconds(self.last_at) if self.last_at else None, started=self.started,
+                        skipped=self.skipped, missed=self.missed, queued=self.queued, fault=self.fault)  # fmt: skip
 
 
 class ScheduleIdOut(BaseModel):
@@ -97,6 +108,12 @@ class QueueOut(BaseModel):
         """Returns it as it is said."""
         return cls(name=state.name, concurrency_key=state.concurrency_key, concurrency_limit=state.concurrency_limit,
                    running=list(state.running), queued=state.queued, oldest_at=at(state.oldest_at))  # fmt: skip
+
+    def record(self) -> QueueState:
+        """Returns it as a record."""
+        return QueueState(name=self.name, concurrency_key=self.concurrency_key, concurrency_limit=self.concurrency_limit,
+                          running=tuple(self.running), queued=self.queued,
+                          oldest_at=microseconds(self.oldest_at) if self.oldest_at else None)  # fmt: skip
 
 
 class WorkerOut(BaseModel):
