@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,13 +46,23 @@ def refuse_second(settings: Settings) -> None:
     """Raises `DatabaseInUse` where another dev server, or `polos serve`, has the project's database."""
     path = database_path(settings.database)
     found, holder = read(path.parent), owner_of(path)
-    if found is None or holder is None or holder.get("pid") != found.pid:
+    if found is None or holder is None or holder.get("pid") != found.pid or not _answers(holder.get("socket")):
         return
     what = str(holder.get("command", "polos dev"))
     raise DatabaseInUse(
         f"{what} is up for this project already, in process {found.pid}: {found.url}",
         hint=f"use that one; or stop it first: kill {found.pid}", pid=found.pid, process=what, brief=False,
     )  # fmt: skip
+
+
+def _answers(path: object) -> bool:
+    """Tells whether somebody listens at a socket: who died without a word left its file, and the lock's text, behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def remove(folder: Path, pid: int) -> None:

@@ -95,6 +95,8 @@ class Supervisor:
         """
         await self._own()
         counts = {status.value: count for status, count in (await self.store.counts()).items() if count}
+        if self._reloads:
+            await asyncio.to_thread(self.sources.remember)
         self._follow(Follower(self.store, self._told).follow())
         self._wanted.set()
         self._follow(self._keep_reloading())
@@ -187,7 +189,6 @@ class Supervisor:
     # ── generations ──────────────────────────────────────────────────────────────────────────────────
 
     async def _watch(self) -> None:
-        await asyncio.to_thread(self.sources.remember)
         async for files in saves(self.sources):
             self._saved(files)
 

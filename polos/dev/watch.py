@@ -15,6 +15,10 @@ STEP_MS = 40
 """Milliseconds of quiet after which what was saved is told."""
 DEBOUNCE_MS = 400
 """Milliseconds after which it is told, however busy it is."""
+BEGINS_WITHIN = 0.05
+"""Seconds in which the operating system begins to tell of changes."""
+LOOK_EVERY = 1.0
+"""Seconds after which folders that came or went are noticed."""
 SETTINGS = frozenset({"pyproject.toml", "polos.toml"})
 _SKIPPED = FOREIGN | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".tox", ".nox", ".idea", ".vscode"}
 
@@ -63,6 +67,10 @@ class Sources:
             changed.append(path)
         return changed
 
+    def changed_of_all(self) -> list[Path]:
+        """Returns those of all files that are not as they were, sorted. Blocking."""
+        return self.changed([*self._digests, *self._all()])
+
     def folders(self) -> list[Path]:
         """Returns the folders of the project to be watched with all that is in them: not `.venv` and the like."""
         try:
@@ -103,11 +111,19 @@ async def saves(sources: Sources) -> AsyncIterator[list[Path]]:
         if folders:
             watching.append(asyncio.create_task(_watch(folders, True, sources.counts, found.put_nowait, stop)))
         try:
+            await asyncio.sleep(BEGINS_WITHIN)
+            # What was saved while nobody watched: at the start, or in a folder that has just come.
+            changed = await asyncio.to_thread(sources.changed_of_all)
+            if changed:
+                yield changed
             while sources.folders() == folders:
                 try:
-                    async with asyncio.timeout(1.0):
+                    async with asyncio.timeout(LOOK_EVERY):
                         paths = await found.get()
                 except TimeoutError:
+                    for watcher in watching:
+                        if watcher.done():
+                            watcher.result()  # raises what ended it
                     continue
                 while not found.empty():
                     paths |= found.get_nowait()
@@ -117,10 +133,6 @@ async def saves(sources: Sources) -> AsyncIterator[list[Path]]:
         finally:
             stop.set()
             await asyncio.gather(*watching, return_exceptions=True)
-        # A folder has come or gone: what is in it is looked at by itself, since nobody watched it.
-        changed = await asyncio.to_thread(sources.changed, [*sources._digests, *sources._all()])
-        if changed:
-            yield changed
 
 
 async def _watch(
@@ -129,6 +141,6 @@ async def _watch(
 ) -> None:  # fmt: skip
     async for changes in awatch(
         *places, watch_filter=lambda change, path: counts(Path(path)), debounce=DEBOUNCE_MS, step=STEP_MS,
-        recursive=deeply, stop_event=stop, raise_interrupt=False, ignore_permission_denied=True,
+        recursive=deeply, stop_event=stop, ignore_permission_denied=True,
     ):  # fmt: skip
         tell({Path(path) for _, path in changes})

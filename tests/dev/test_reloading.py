@@ -1,0 +1,241 @@
+"""Save a file and the new code is live: running executions go on with it, what does not fit is held, what failed is retried."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.dev.conftest import Start
+from tests.dev.place import Dev, wait_until
+
+SHIP = ('"ship one"', '"ship two"')
+
+
+def waiting(server: Dev, count: int = 1) -> None:
+    """Lets executions start and wait for their approval."""
+    for _ in range(count):
+        server.invoke()
+        server.until("event", type="wait_start")
+
+
+def test_an_execution_that_waits_goes_on_with_the_new_code(dev: Start) -> None:
+    server = dev()
+    first = server.until("live")
+    assert first["generation"] == 1 and first["workflows"] == ["order"] and first["files"] == []
+    waiting(server)
+    server.edit(SHIP)
+    live = server.until("live")
+    assert live["files"] == ["workflows/order.py"] and live["code"] != first["code"]
+    assert live["check"]["continues"] == 1 and live["check"]["diverges"] == []
+    server.publish()
+    server.until("event", type="workflow_finish")
+    assert server.result() == "ship two"
+    assert server.ledger == ["validate", "charge", "ship two"], "what was recorded did not run again"
+    assert server.stop() == 0
+
+
+def test_a_renamed_step_is_held_with_both_lines_and_released_when_it_is_renamed_back(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    waiting(server)
+    server.edit(('step.run("charge"', 'step.run("refund"'))
+    live = server.until("live")
+    (misfit,) = live["check"]["diverges"]
+    assert misfit["execution"] == 1 and misfit["workflow_id"] == "order"
+    assert "'charge' (run, workflows/order.py:17)" in misfit["message"]
+    assert "'refund' instead (workflows/order.py:17)" in misfit["message"]
+    assert server.status() == "blocked"
+    server.publish()  # comes while it is held, and is not lost
+    server.edit(('step.run("refund"', 'step.run("charge"'))
+    live = server.until("live")
+    assert live["check"]["released"] == [1]
+    server.until("event", type="workflow_finish")
+    assert server.ledger == ["validate", "charge", "ship one"]
+
+
+def test_a_failed_execution_is_retried_when_its_code_is_mended(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    server.edit(('note, "ship one")', 'broken, "ship one", max_retries=0)'),
+                ("@workflow", 'def broken(word: str) -> str:\n    raise LookupError("no stock")\n\n\n@workflow'))  # fmt: skip
+    server.until("live")
+    waiting(server)
+    server.publish()
+    failed = server.until("event", type="workflow_failed")
+    assert "no stock" in failed["error"]
+    server.edit(('raise LookupError("no stock")', "return note(word)"))
+    assert server.until("live")["retried"] == [1]
+    server.until("event", type="workflow_finish")
+    assert server.result(1) == "ship one"
+    assert server.ledger == ["validate", "charge", "ship one"], "the steps before it did not run again"
+
+
+def test_with_no_retry_on_save_it_stays_failed(dev: Start) -> None:
+    server = dev("--no-retry-on-save", flow="""
+        from polos import WorkflowContext, workflow
+
+        @workflow
+        async def order(ctx: WorkflowContext) -> None:
+            raise LookupError("no stock")
+    """)  # fmt: skip
+    server.until("live")
+    server.invoke()
+    server.until("event", type="workflow_failed")
+    server.edit(('raise LookupError("no stock")', "return None"))
+    assert server.until("live")["retried"] == []
+    assert server.status() == "failed"
+
+
+def test_code_that_cannot_be_imported_leaves_the_last_good_code_running(dev: Start) -> None:
+    server = dev()
+    good = server.until("live")
+    waiting(server)
+    text = server.file.read_text()
+    for broken, said in (
+        ("x = (\n", "SyntaxError"), ("raise ValueError('at import')\n", "at import"),
+        ("import sys\nsys.exit(3)\n", "SystemExit"), ("import nothing_there\n", "nothing_there"),
+    ):  # fmt: skip
+        server.file.write_text(text + broken)
+        refused = server.until("refused")
+        assert said in refused["message"] and refused["serving"] == good["code"]
+        assert "order.py" in refused["traceback"] or "order.py" in refused["message"]
+    server.publish()
+    server.until("event", type="workflow_finish")
+    server.file.write_text(text)
+    assert server.until("live")["code"] == good["code"]
+
+
+def test_a_first_import_that_fails_ends_nothing(dev: Start) -> None:
+    server = dev(flow="raise LookupError('not yet')\n")
+    assert server.until("refused")["serving"] is None
+    server.file.write_text("from polos import workflow\n\n\n@workflow\nasync def later(ctx) -> int:\n    return 7\n")
+    assert server.until("live")["workflows"] == ["later"]
+    assert server.result(server.invoke("later")) == 7
+
+
+def test_a_save_that_changes_nothing_is_none(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    server.file.write_text(server.file.read_text())
+    server.file.touch()
+    (server.folder / "workflows" / "notes.txt").write_text("not code")
+    server.edit(SHIP)
+    assert server.until("live")["generation"] == 2
+
+
+def test_variables_and_settings_are_code_too(dev: Start) -> None:
+    server = dev(flow="""
+        import os
+        from polos import WorkflowContext, workflow
+
+        @workflow
+        async def order(ctx: WorkflowContext) -> str:
+            return os.environ.get("SHOP_COLOUR", "none")
+    """)  # fmt: skip
+    server.until("live")
+    (server.folder / ".env").write_text("SHOP_COLOUR=red\n")
+    assert server.until("live")["files"] == [".env"]
+    assert server.result(server.invoke()) == "red"
+    (server.folder / ".env").write_text("SHOP_COLOUR=blue\n")
+    server.until("live")
+    assert server.result(server.invoke()) == "blue"
+
+
+def test_a_new_folder_of_modules_is_seen(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    (server.folder / "shop").mkdir()
+    (server.folder / "shop" / "prices.py").write_text("PRICE = 3\n")
+    server.edit(
+        ("from pathlib", "from shop.prices import PRICE\nfrom pathlib"), SHIP, ('"ship two"', 'f"ship for {PRICE}"')
+    )
+    server.until("live")
+    wait_until(lambda: server.process.poll() is None, "it is up")
+    (server.folder / "shop" / "prices.py").write_text("PRICE = 4\n")
+    server.until("live", files=lambda files: "shop/prices.py" in files)
+    waiting(server)
+    server.publish()
+    server.until("event", type="workflow_finish")
+    assert server.result() == "ship for 4"
+
+
+def test_many_saves_end_in_one_generation_and_one_process(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    waiting(server)
+    text = server.file.read_text()
+    for number in range(30):
+        server.file.write_text(text.replace("ship one", f"ship {number}"))
+    server.file.write_text(text.replace("ship one", "ship the last"))
+    server.publish()
+    server.until("event", type="workflow_finish")
+    wait_until(lambda: len(server.children()) == 1, "there is one process")
+    server.invoke()
+    server.publish()
+    server.until("event", type="workflow_finish", execution=2)
+    assert server.result(2) == "ship the last"
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments], cwd=folder, check=True, capture_output=True,
+        timeout=60,
+    )  # fmt: skip
+
+
+def test_a_switch_of_branches_and_a_deleted_file(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    (server.folder / ".gitignore").write_text(".polos/\nhome/\nledger.txt\n")
+    git(server.folder, "init", "-q", "-b", "main")
+    git(server.folder, "add", "-A")
+    git(server.folder, "commit", "-qm", "one")
+    git(server.folder, "checkout", "-qb", "other")
+    server.edit(SHIP)
+    (server.folder / "workflows" / "more.py").write_text(
+        "from polos import workflow\n\n\n@workflow\nasync def more(ctx) -> int:\n    return 1\n"
+    )
+    server.until("live", workflows=["more", "order"])
+    git(server.folder, "add", "-A")
+    git(server.folder, "commit", "-qm", "two")
+    git(server.folder, "checkout", "-q", "main")
+    server.until("live", workflows=["order"])
+    git(server.folder, "checkout", "-q", "other")
+    server.until("live", workflows=["more", "order"])
+    (server.folder / "workflows" / "more.py").unlink()
+    server.until("live", workflows=["order"])
+    wait_until(lambda: len(server.children()) == 1, "there is one process")
+    waiting(server)
+    server.publish()
+    server.until("event", type="workflow_finish")
+    assert server.result() == "ship two"
+
+
+def test_a_body_of_older_code_ends_on_it_and_the_rest_runs_on_the_new(dev: Start) -> None:
+    server = dev(flow="""
+        import asyncio
+        from pathlib import Path
+        from polos import WorkflowContext, workflow
+
+        HERE = Path(__file__).parents[1]
+
+        async def work() -> str:
+            (HERE / "begun").touch()
+            while not (HERE / "go").exists():
+                await asyncio.sleep(0.01)
+            return "body of one"
+
+        @workflow
+        async def order(ctx: WorkflowContext) -> list:
+            return [await ctx.step.run("work", work), await ctx.step.run("then", lambda: "then of one")]
+    """)  # fmt: skip
+    server.until("live")
+    server.invoke()
+    wait_until((server.folder / "begun").exists, "the body runs")
+    server.edit(("of one", "of two"))
+    server.until("live")
+    assert len(server.children()) == 2, "the older one ends what it runs"
+    (server.folder / "go").touch()
+    server.until("left", generation=1)
+    assert server.result() == ["body of one", "then of two"]
+    assert len(server.children()) == 1
