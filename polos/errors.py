@@ -4,7 +4,7 @@
 
     PolosError
     ├── UsageError          the caller: nothing was stored
-    │   ├── DuplicateStepKey · DuplicateWorkflow · UnknownWorkflow · UnknownExecution · InvalidInput
+    │   ├── DuplicateStepKey · DuplicateWorkflow · UnknownWorkflow · UnknownExecution · UnknownSchedule · InvalidInput
     │   ├── IdempotencyConflict · AlreadyResumed · ExecutionEnded · NoProject · PayloadTooLarge
     │   └── UnserializableValue · LoadError
     ├── WorkflowError       user code: recorded as an outcome
@@ -113,6 +113,12 @@ class ExecutionEnded(UsageError):
     """The execution is over; nothing can change it any more (S9.3)."""
 
     code = "POLOS110"
+
+
+class UnknownSchedule(UsageError):
+    """No schedule answers to that id or name."""
+
+    code = "POLOS113"
 
 
 class UnserializableValue(UsageError):

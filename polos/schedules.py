@@ -13,7 +13,7 @@ from polos.authoring.workflow import Workflow, id_of
 from polos.client.client import Client, _clock, _ids, _inside_workflow
 from polos.core.cron import due_after
 from polos.core.manifest import Schedule
-from polos.errors import UsageError
+from polos.errors import UnknownSchedule, UsageError
 from polos.ports import ScheduleChange
 
 
@@ -46,7 +46,12 @@ async def list(client: Client, workflow: Workflow | str | None = None) -> builti
 
 
 async def get(client: Client, schedule: str) -> Schedule:
-    """Returns a schedule by its id, the end of one, ``workflow`` or ``workflow/key``. Raises `UsageError`."""
+    """Returns a schedule by its id, the end of one, ``workflow`` or ``workflow/key``.
+
+    Raises:
+        UnknownSchedule: none answers to that.
+        UsageError: more than one does.
+    """
     found = await list(client)
     exact = [one for one in found if schedule in (one.id, f"{one.rule.workflow_id}/{one.rule.key}")]
     named = exact or [one for one in found if one.rule.workflow_id == schedule]
@@ -56,7 +61,7 @@ async def get(client: Client, schedule: str) -> Schedule:
     if ends:
         some = ", ".join(f"{one.rule.workflow_id}/{one.rule.key}" for one in ends[:5])
         raise UsageError(f"{schedule!r} has several schedules: {some}", hint="name one of these")
-    raise UsageError(f"there is no schedule {schedule!r}", hint="list them: polos schedules")
+    raise UnknownSchedule(f"there is no schedule {schedule!r}", hint="list them: polos schedules")
 
 
 async def pause(client: Client, schedule: str) -> None:

@@ -23,6 +23,7 @@ EXIT_CODES: Mapping[type[PolosError], int] = {
     errors.UsageError: USAGE,
     errors.UnknownWorkflow: NOT_FOUND,
     errors.UnknownExecution: NOT_FOUND,
+    errors.UnknownSchedule: NOT_FOUND,
     errors.WorkflowError: WORKFLOW_FAILED,
     errors.ExecutionCancelled: CANCELLED,
     errors.EngineError: UNUSABLE,

@@ -32,9 +32,11 @@ def checked_key(key: str) -> str:
 
 
 def check_text(text: str, what: str) -> None:
-    """Refuses what is no text, and text that cannot be stored: lone surrogates. Raises `UsageError`."""
+    """Refuses what is no text, and text that cannot be stored: NUL, lone surrogates. Raises `UsageError`."""
     if not isinstance(text, str):
         raise UsageError(f"{what} is text, not {text!r}")
+    if "\0" in text:
+        raise UsageError(f"{what} holds a NUL character, which cannot be stored: {text!r}")
     try:
         text.encode()
     except UnicodeEncodeError:

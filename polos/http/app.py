@@ -20,7 +20,7 @@ from polos.client.connect import LoopAccess
 from polos.clock import Clock
 from polos.errors import InvalidInput, PolosError
 from polos.http.approvals import approval_routes
-from polos.http.gate import Gate
+from polos.http.gate import BODY_LIMIT, Gate, TooLarge
 from polos.http.links import Links
 from polos.http.routes import PREFIX, Call, Engine, EngineClient, NoBody, NoQuery, Route
 from polos.http.routes_engine import front
@@ -33,6 +33,7 @@ STATUSES = {
     errors.UsageError: 400,
     errors.UnknownWorkflow: 404,
     errors.UnknownExecution: 404,
+    errors.UnknownSchedule: 404,
     errors.IdempotencyConflict: 409,
     errors.AlreadyResumed: 409,
     errors.ExecutionEnded: 409,
@@ -46,16 +47,22 @@ STATUSES = {
 def build(store: Store, clock: Clock, *, token: str, links: Links) -> Gate:
     """Returns the application, for the running loop."""
     engine = Engine(store, EngineClient(LoopAccess(store, asyncio.get_running_loop())), links, clock)
-    mounted: list[BaseRoute] = [
-        Mounted(PREFIX + route.path, _endpoint(route, engine), methods=[route.method]) for route in TABLE
-    ]
+    mounted: list[BaseRoute] = [_mounted(PREFIX + route.path, route, engine) for route in TABLE]
     page = Route(method="GET", path="/", name="front", summary="", handler=front)
     mounted.append(Mounted("/", _endpoint(page, engine), methods=["GET"]))
     mounted += approval_routes(engine)
-    app = Starlette(routes=mounted, exception_handlers={HTTPException: _not_served, Exception: _broke})
+    app = Starlette(
+        routes=mounted, exception_handlers={HTTPException: _not_served, TooLarge: _too_large, Exception: _broke}
+    )
     app.router.redirect_slashes = False
     is_open = frozenset(PREFIX + route.path for route in TABLE if route.is_open)
     return Gate(app, token=token, is_open=lambda path: path in is_open or path == "/" or path.startswith("/approve/"))
+
+
+def _mounted(path: str, route: Route, engine: Engine) -> BaseRoute:
+    mounted = Mounted(path, _endpoint(route, engine), methods=[route.method])
+    mounted.methods = {route.method}  # starlette adds HEAD to GET, and a stream has no end to come to
+    return mounted
 
 
 def _endpoint(route: Route, engine: Engine) -> Any:
@@ -138,6 +145,10 @@ async def _not_served(request: Request, error: Exception) -> Response:
         {"error": {"code": "POLOS100", "message": said, "hint": "see /api/v1/openapi.json", "errors": [], "facts": {}}}
     )
     return Response(body, status_code=status, media_type="application/json", headers=getattr(error, "headers", None))
+
+
+async def _too_large(request: Request, error: Exception) -> Response:
+    return refusal(errors.PayloadTooLarge(f"a body may have {BODY_LIMIT:,} bytes", hint="send less"))
 
 
 async def _broke(request: Request, error: Exception) -> Response:

@@ -36,7 +36,7 @@ _FIXED = (
 
 
 class TooLarge(Exception):
-    """The body is over the limit; raised where it is read."""
+    """The body is over the limit; raised where it is read, for the app to answer."""
 
 
 class Gate:
@@ -75,20 +75,12 @@ class Gate:
                 raise TooLarge
             return message
 
-        started = False
-
         async def guarded(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message.get("headers", []), *_FIXED]
             await send(message)
 
-        try:
-            await self._app(scope, bounded, guarded)
-        except TooLarge:
-            if not started:
-                await answer(send, 413, "POLOS107", f"a body may have {BODY_LIMIT:,} bytes", "send less")
+        await self._app(scope, bounded, guarded)
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str, str] | None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]

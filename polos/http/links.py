@@ -1,7 +1,7 @@
 """Signed links to the page on which a person answers a suspend. Serves nothing.
 
-The signature is an HMAC-SHA256 (its first 128 bits) over the execution, its life, the step and the instant at which the link expires; the first
-answer uses the link up, since a suspend takes one answer only (S4.4).
+The signature is an HMAC-SHA256 (its first 128 bits) over the execution, its life, the step and the second at which the link
+expires; the first answer uses the link up, since a suspend takes one answer only (S4.4).
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""`PolosClient("http://...")` is a client as any other."""
+
+from __future__ import annotations
+
+import pytest
+
+from polos import PolosClient, events, schedules
+from polos.errors import (
+    AlreadyResumed,
+    EngineError,
+    ExecutionFailed,
+    InvalidInput,
+    NoEngine,
+    UnknownExecution,
+    UnknownWorkflow,
+    UsageError,
+)
+from tests.http.conftest import TOKEN, Order, Served, listens, order
+
+
+async def test_workflows_are_run_and_looked_at(served: Served) -> None:
+    async with PolosClient(served.url, token=TOKEN) as client:
+        assert await order.run(client, Order(id=1, note="n")) == {"order": 1, "note": "n"}
+        handle = await client.invoke("order", {"id": 2})
+        assert await handle.result(timeout=20) == {"order": 2, "note": ""}
+        assert [entry.key for entry in await client.journal(handle)] == ["charge"]
+        found = await client.get(handle)
+        assert found.result is not None and found.input.text == '{"id":2,"note":""}'
+        assert [one.number for one in await client.list(workflow="order")] == [2, 1]
+        assert [event.event_type async for event in handle.events()][-1] == "workflow_finish"
+        assert [worker.project for worker in await client.workers()] == ["shop"]
+
+
+async def test_errors_are_those_of_any_client(served: Served) -> None:
+    async with PolosClient(served.url, token=TOKEN) as client:
+        with pytest.raises(InvalidInput) as refused:
+            await client.invoke("order", {"id": "x"})
+        assert refused.value.errors[0][0] == "id"
+        with pytest.raises(UnknownWorkflow, match="odrer"):
+            await client.invoke("odrer")
+        with pytest.raises(UnknownExecution):
+            await client.get(99)
+        failed = await client.invoke("fails")
+        with pytest.raises(ExecutionFailed, match="the shelf is empty"):
+            await failed.result(timeout=20)
+        with pytest.raises(UsageError):
+            await client.publish("")
+    async with PolosClient(served.url, token="wrong") as stranger:
+        with pytest.raises(UsageError, match="token"):
+            await stranger.list()
+    async with PolosClient("http://127.0.0.1:9", token=TOKEN) as nobody:
+        with pytest.raises(NoEngine, match="does not answer"):
+            await nobody.list()
+
+
+async def test_waits_are_answered_and_executions_stopped(served: Served) -> None:
+    approval = await served.asking({})
+    async with PolosClient(served.url, token=TOKEN) as client:
+        await client.resume(approval["number"], "ask/it", {"yes": b"\x00"})
+        assert await client.result(approval["number"], timeout=20) == {"yes": b"\x00"}
+        with pytest.raises(AlreadyResumed):
+            await client.resume(approval["number"], "ask/it", 1)
+        waiting = await listens.invoke(client)
+        while (await client.get(waiting)).status != "waiting":
+            await client.workers()
+        published = await events.publish(client, "shop.news", events.EventData(data={"n": 1}))
+        assert published.woken == (waiting.number,)
+        assert await waiting.result(timeout=20) == {"n": 1}
+        stopped = await listens.invoke(client)
+        await client.cancel(stopped)
+        assert (await client.retry(stopped)).reopened == (stopped.number,)
+
+
+async def test_schedules_are_made_and_changed(served: Served) -> None:
+    async with PolosClient(served.url, token=TOKEN) as client:
+        made = await schedules.create(client, "order", "0 9 * * 1-5", "Europe/Berlin", "k")
+        (found,) = await schedules.list(client)
+        assert (found.id, found.rule.timezone, found.rule.key) == (made, "Europe/Berlin", "k")
+        await schedules.pause(client, made)
+        assert (await schedules.get(client, "order/k")).is_paused
+        await schedules.delete(client, made)
+        assert await schedules.list(client) == []
+
+
+async def test_another_program_at_the_port_is_said() -> None:
+    import asyncio
+
+    async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\nconnection: close\r\n\r\nNope")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(odd, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with PolosClient(f"http://127.0.0.1:{port}") as client:
+            with pytest.raises(EngineError, match="not as polos does"):
+                await client.list()
