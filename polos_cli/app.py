@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "workflows": ("polos_cli.commands.workflows", "List what the project defines, with input schemas."),
     "schedules": ("polos_cli.commands.schedules", "List what the clock starts; trigger, pause, backfill."),
     "queues": ("polos_cli.commands.queues", "List the queues: limits, who runs, how many wait."),
+    "doctor": ("polos_cli.commands.doctor", "Check the installation, the project and its database."),
     "version": ("polos_cli.commands.version", "Show the versions of polos and what it runs on."),
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from polos.errors import DatabaseInUse
 from polos.settings import database_path
+from polos.store.examined import Examined
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,13 @@ def open_reader(url: str) -> ReadStore:
     from polos.store.sqlite.reader import SqliteReader
 
     return SqliteReader(database_path(url))
+
+
+def examine_file(database: Path) -> Examined:
+    """Returns what a read-only look at a database finds. Blocking. Raises `StoreUnavailable`."""
+    from polos.store.sqlite import examining
+
+    return examining.examine_file(database)
 
 
 def owner_of(database: Path) -> dict[str, Any] | None:

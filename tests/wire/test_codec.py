@@ -115,7 +115,11 @@ def test_every_method_of_the_table_has_a_side_that_answers_and_one_that_asks() -
     from polos.wire.server import _Peer
 
     own = {"changed", "renew", "yield", "outcomes", "questions", "answer"}
-    answers = [name for name in METHODS if hasattr(_Peer, f"_{name}") or hasattr(ClientStore, name) or hasattr(WorkerStore, name)]
+    answers = [
+        name
+        for name in METHODS
+        if hasattr(_Peer, f"_{name}") or hasattr(ClientStore, name) or hasattr(WorkerStore, name)
+    ]
     missing = [name for name in METHODS if name not in own and not (name in answers and hasattr(Remote, name))]
     assert missing == []
     assert all(method.roles for method in METHODS.values())
