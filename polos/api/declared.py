@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from polos.api.values import Taken, Text, at
+from polos.api.values import Instant, Taken, Text, at
 from polos.authoring.payload import instant, microseconds
 from polos.authoring.scheduled import rule
 from polos.core.manifest import QueueState, Schedule, WorkerInfo
@@ -83,8 +83,8 @@ class ScheduleIdOut(BaseModel):
 class BackfillIn(Taken):
     """Which past slots get an execution that has none."""
 
-    since: datetime
-    until: datetime | None = None
+    since: Instant
+    until: Instant | None = None
 
 
 class NumbersOut(BaseModel):

@@ -6,17 +6,30 @@ RFC 3339 in UTC, spans are seconds.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from polos.authoring.payload import instant
 from polos.core import codec
 from polos.core.model import Failure, Stored
 
 Text = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+def _is_written_out(value: object) -> object:
+    """Refuses numbers, which might be read as seconds or as milliseconds."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError("an instant is written as RFC 3339 has it: 2026-11-24T10:00:00Z")
+    if isinstance(value, int | float):
+        raise ValueError("an instant is text: 2026-11-24T10:00:00Z")
+    return value
+
+
+Instant = Annotated[datetime, BeforeValidator(_is_written_out)]
 
 
 class Taken(BaseModel):

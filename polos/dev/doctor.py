@@ -66,10 +66,7 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
 
 def _versions() -> Iterator[Finding]:
     python = platform.python_version()
-    if sys.version_info < (3, 11):
-        yield Finding(level="error", about="python", text=f"{python} is too old", fix="use Python 3.11 or newer")
-    else:
-        yield Finding(level="ok", about="python", text=f"{python}, polos {__version__} ({sys.executable})")
+    yield Finding(level="ok", about="python", text=f"{python}, polos {__version__} ({sys.executable})")
     yield of_sqlite(sqlite3.sqlite_version_info)
 
 

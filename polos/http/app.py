@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -47,7 +48,10 @@ STATUSES = {
 def build(store: Store, clock: Clock, *, token: str, links: Links) -> Gate:
     """Returns the application, for the running loop."""
     engine = Engine(store, EngineClient(LoopAccess(store, asyncio.get_running_loop())), links, clock)
-    mounted: list[BaseRoute] = [_mounted(PREFIX + route.path, route, engine) for route in TABLE]
+    by_path: dict[str, list[Route]] = {}
+    for route in TABLE:
+        by_path.setdefault(PREFIX + route.path, []).append(route)
+    mounted: list[BaseRoute] = [_mounted(path, routes, engine) for path, routes in by_path.items()]
     page = Route(method="GET", path="/", name="front", summary="", handler=front)
     mounted.append(Mounted("/", _endpoint(page, engine), methods=["GET"]))
     mounted += approval_routes(engine)
@@ -59,9 +63,16 @@ def build(store: Store, clock: Clock, *, token: str, links: Links) -> Gate:
     return Gate(app, token=token, is_open=lambda path: path in is_open or path == "/" or path.startswith("/approve/"))
 
 
-def _mounted(path: str, route: Route, engine: Engine) -> BaseRoute:
-    mounted = Mounted(path, _endpoint(route, engine), methods=[route.method])
-    mounted.methods = {route.method}  # starlette adds HEAD to GET, and a stream has no end to come to
+def _mounted(path: str, routes: Sequence[Route], engine: Engine) -> BaseRoute:
+    """Returns all methods of one path as one route: whoever asks for another is told of all of them."""
+    endpoints: dict[str, Any] = {route.method: _endpoint(route, engine) for route in routes}
+
+    async def endpoint(request: Request) -> Response:
+        said: Response = await endpoints[request.method](request)
+        return said
+
+    mounted = Mounted(path, endpoint, methods=list(endpoints))
+    mounted.methods = set(endpoints)  # starlette adds HEAD to GET, and a stream has no end to come to
     return mounted
 
 

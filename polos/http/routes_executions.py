@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from pydantic import Field
@@ -21,7 +20,7 @@ from polos.api.executions import (
     StoppedOut,
 )
 from polos.api.history import AttemptOut, EntryOut, JournalOut, LogOut, WaitOut
-from polos.api.values import Done, Taken, Text, stored_of
+from polos.api.values import Done, Instant, Taken, Text, stored_of
 from polos.authoring.checks import check_text
 from polos.authoring.payload import BatchWorkflowInput, instant, microseconds
 from polos.authoring.workflow import id_of
@@ -50,8 +49,8 @@ class ListQuery(Taken):
     workflow: Text | None = None
     parent: Text | None = None
     root: Text | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     before: int | None = Field(default=None, ge=1, le=1 << 62, description="only numbers below this one: the next page")
     limit: int = Field(default=100, ge=1, le=1000)
 
