@@ -131,6 +131,13 @@ WORKLOADS = (
         Row("help_ms", "--help", "ms", False, (at_most("help_ms", 200, 150, "ms"),)),
         Row("bare_ms", "bare interpreter", "ms", False),
     )),
+    Workload("dev", "polos dev: ready, a save live, a call over HTTP", ("polos",), (
+        Row("ready_ms", "process start to ready", "ms", False, (at_most("ready_ms", 500, 500, "ms"),)),
+        Row("code_ms", "process start to the code's first claim", "ms", False),
+        Row("save_ms", "save to new code live", "ms", False, (at_most("save_ms", 400, 400, "ms"),)),
+        Row("http_p50_ms", "invoke to result over HTTP, p50", "ms", False, (at_most("http_p50_ms", 5, 5, "ms"),)),
+        Row("http_p99_ms", "the same, p99", "ms", False),
+    )),
     Workload("W1-attached", "W1, the owner in another process", ("within", "polos"), (
         Row("steps_per_s", "steps", "/s", True, (at_least("steps_per_s", 4_000, 4_000, "/s"),)),
         Row("steps_per_s", "steps in one process", "/s", True, side="within"),

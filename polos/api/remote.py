@@ -37,7 +37,6 @@ from polos.core.model import (
     Stopped,
     Stored,
 )
-from polos.core.status import TERMINAL
 from polos.errors import EngineError, NoEngine, PolosError, UsageError
 from polos.ports import ClientStore, EventFilter, ExecutionFilter, LogFilter, ReadStore, ScheduleChange
 
@@ -67,7 +66,6 @@ class HttpStore:
             base_url=f"{self._url}/api/v1", headers=headers, timeout=httpx.Timeout(ANSWERED_WITHIN, connect=5.0),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20), trust_env=False,
         )  # fmt: skip
-        self._ended: dict[str, Execution] = {}
 
     async def close(self) -> None:
         """Ends the connections."""
@@ -102,9 +100,6 @@ class HttpStore:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     async def get(self, execution_id: str) -> Execution | None:
-        ended = self._ended.pop(execution_id, None)
-        if ended is not None:
-            return ended
         found = await self.find(execution_id)
         return found[0] if found else None
 
@@ -115,13 +110,14 @@ class HttpStore:
             return []
         return [found.record()]
 
-    async def until_changed(self, execution_id: str, seconds: float) -> None:
-        """Returns when it has ended, or after so many seconds."""
-        path = f"/executions/{quote(execution_id, safe='')}"
-        query = {"wait_seconds": min(seconds, 30.0)}
-        found: ExecutionOut = await self._ask("GET", path, ExecutionOut, query=query, wait=seconds)
-        if found.status in TERMINAL:
-            self._ended[execution_id] = found.record()
+    async def once_ended(self, execution_id: str, seconds: float) -> Execution | None:
+        """Returns it once it has ended or is blocked, or as it is after so many seconds."""
+        path, query = f"/executions/{quote(execution_id, safe='')}", {"wait_seconds": seconds}
+        try:
+            found: ExecutionOut = await self._ask("GET", path, ExecutionOut, query=query, wait=seconds)
+        except errors.UnknownExecution:
+            return None
+        return found.record()
 
     async def search(self, wanted: ExecutionFilter) -> list[Execution]:
         query = {
@@ -284,6 +280,8 @@ def _error_of(status: int, content: bytes, url: str) -> PolosError:
 class HttpAccess:
     """Implements `Access`: the way to a database through its server, from any loop."""
 
+    checks_starts = True
+
     def __init__(self, url: str, token: str | None) -> None:
         self._url, self._token = url, token
         self._stores: dict[asyncio.AbstractEventLoop, HttpStore] = {}
@@ -309,11 +307,15 @@ class HttpAccess:
 
         async def watch() -> None:
             try:
-                await self._store().until_changed(execution_id, timeout)
+                await self._store().once_ended(execution_id, timeout)
             except PolosError:
                 await asyncio.sleep(min(timeout, 0.1))  # whoever watches looks, and hears of it
 
         return asyncio.ensure_future(watch())
+
+    async def once_ended(self, execution_id: str, seconds: float) -> Execution | None:
+        """Returns an execution once it has ended or is blocked, or as it is after so many seconds."""
+        return await self._store().once_ended(execution_id, seconds)
 
     async def is_owned(self) -> bool:
         """True: the server owns it."""

@@ -105,8 +105,11 @@ class Client:
             UnknownWorkflow: no manifest knows the id, though the database has manifests.
             InvalidInput: the payload does not fit.
         """
+        access = self._access()
+        if access.checks_starts:
+            return new
         await self._refuse_unknown(new.workflow_id)
-        checked = await self._access().write(lambda store: store.check_input(new.workflow_id, new.input))
+        checked = await access.write(lambda store: store.check_input(new.workflow_id, new.input))
         return new if checked is None else replace(new, input=checked)
 
     async def _refuse_unknown(self, workflow_id: str) -> None:
@@ -182,24 +185,18 @@ class Client:
         deadline = None if timeout is None else _clock.monotonic() + timeout
         while True:
             self._check_engine()
-            waiting = access.changed(
-                execution_id, 1.0 if deadline is None else max(0.001, min(1.0, deadline - _clock.monotonic()))
-            )
-            try:
-                found = await access.read(lambda store: store.get(execution_id))
-                if found is None:
-                    raise UnknownExecution(f"there is no execution {execution_id}")
-                if found.status in TERMINAL or found.status is Status.BLOCKED:
-                    return result_of(found, self._known(found.workflow_id))
-                if deadline is not None and _clock.monotonic() >= deadline:
-                    raise ResultTimeout(
-                        f"execution {found.number} of {found.workflow_id!r} is still {found.status.value} "
-                        f"after {timeout:g} s",
-                        hint=f"it goes on; see where it is: polos show {found.number}",
-                    )
-                await waiting
-            finally:
-                waiting.cancel()
+            left = 1.0 if deadline is None else max(0.001, min(1.0, deadline - _clock.monotonic()))
+            found = await access.once_ended(execution_id, left)
+            if found is None:
+                raise UnknownExecution(f"there is no execution {execution_id}")
+            if found.status in TERMINAL or found.status is Status.BLOCKED:
+                return result_of(found, self._known(found.workflow_id))
+            if deadline is not None and _clock.monotonic() >= deadline:
+                raise ResultTimeout(
+                    f"execution {found.number} of {found.workflow_id!r} is still {found.status.value} "
+                    f"after {timeout:g} s",
+                    hint=f"it goes on; see where it is: polos show {found.number}",
+                )
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────────
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from polos.clock import SystemClock
 from polos.core.model import Execution
+from polos.core.status import TERMINAL, Status
 from polos.errors import DatabaseInUse, NobodyListens, NoEngine, OwnerLost, WireVersionMismatch
 from polos.ports import ClientStore, ReadStore
 
@@ -26,7 +27,14 @@ _clock = SystemClock()
 
 
 class Access(Protocol):
-    """A way to a database."""
+    """A way to a database.
+
+    Attributes:
+        checks_starts: whoever is asked checks workflow ids and payloads by itself.
+    """
+
+    @property
+    def checks_starts(self) -> bool: ...
 
     async def write(self, call: Callable[[ClientStore], Coroutine[Any, Any, T]]) -> T:
         """Calls with a store that may change it."""
@@ -40,6 +48,10 @@ class Access(Protocol):
         """Watches from now on: done when the execution may have changed, or after `timeout` seconds. Cancel it when unused."""
         ...
 
+    async def once_ended(self, execution_id: str, seconds: float) -> Execution | None:
+        """Returns an execution once it has ended or is blocked, or as it was a moment ago after so many seconds."""
+        ...
+
     async def is_owned(self) -> bool:
         """Tells whether an engine is up for the database."""
         ...
@@ -47,8 +59,22 @@ class Access(Protocol):
     async def close(self) -> None: ...
 
 
+async def _once_ended(access: Access, execution_id: str, seconds: float) -> Execution | None:
+    waiting = access.changed(execution_id, seconds)
+    try:
+        found = await access.read(lambda store: store.get(execution_id))
+        if found is None or found.status in TERMINAL or found.status is Status.BLOCKED:
+            return found
+        await waiting
+    finally:
+        waiting.cancel()
+    return found
+
+
 class LoopAccess:
     """A store that lives on a loop of this process, used from any other."""
+
+    checks_starts = False
 
     def __init__(self, store: ClientStore, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
@@ -106,6 +132,9 @@ class LoopAccess:
         watching.add_done_callback(_retrieved)
         return watching
 
+    async def once_ended(self, execution_id: str, seconds: float) -> Execution | None:
+        return await _once_ended(self, execution_id, seconds)
+
     async def is_owned(self) -> bool:
         return not self._ended
 
@@ -133,6 +162,8 @@ class FileAccess:
 
     Reads beside whoever owns it; only what must be durable is asked of the owner.
     """
+
+    checks_starts = False
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -167,6 +198,9 @@ class FileAccess:
             looked: asyncio.Future[None] = asyncio.ensure_future(_until_done(watching))
             return looked
         return asyncio.ensure_future(asyncio.sleep(min(timeout, 0.05)))
+
+    async def once_ended(self, execution_id: str, seconds: float) -> Execution | None:
+        return await _once_ended(self, execution_id, seconds)
 
     async def is_owned(self) -> bool:
         try:

@@ -59,7 +59,7 @@ class Supervisor:
         self._workers = workers
         self._retries, self._reloads = retries_on_save, reloads
         self.clock = SystemClock()
-        self.sources = Sources(root, settings.env_file)
+        self.sources = Sources(root, settings.env_file, self.clock)
         self._owner = Owner(
             settings.database, self.clock, durability=settings.durability, lease_seconds=settings.lease_seconds,
             on_yield=lambda: None, on_fault=self._failed, with_schedules=with_schedules, facts={"keeps": True},
@@ -77,6 +77,7 @@ class Supervisor:
         self._is_past_return = False
         self._numbers = 0
         self._wanted = asyncio.Event()
+        self._is_open = asyncio.Event()
         self._files: tuple[str, ...] = ()
         self._since = self.clock.monotonic()
         self._pause = FIRST_PAUSE
@@ -93,13 +94,20 @@ class Supervisor:
             DatabaseInUse: another dev server has it, or a process that does not let it go.
             StoreUnavailable: it cannot be used.
         """
-        await self._own()
-        counts = {status.value: count for status, count in (await self.store.counts()).items() if count}
         if self._reloads:
-            await asyncio.to_thread(self.sources.remember)
-        self._follow(Follower(self.store, self._told).follow())
+            await asyncio.to_thread(
+                self.sources.remember
+            )  # before anything is imported: what is saved from then on counts
         self._wanted.set()
-        self._follow(self._keep_reloading())
+        self._follow(self._keep_reloading())  # the import of the code takes longest, and needs no database
+        try:
+            await self._own()
+        except BaseException:
+            await self._stop_tasks()
+            raise
+        self._is_open.set()
+        counts = {status.value: count for status, count in (await self.store.counts()).items() if count}
+        self._follow(Follower(self.store, self._told).follow())
         if self._reloads:
             self._follow(self._watch())
         if self._listening is not None:
@@ -227,6 +235,7 @@ class Supervisor:
         files = self._files
         try:
             await new.load()
+            await self._is_open.wait()
             check = await self._checked(new)
             self._is_past_return = True
             await self._switch(new, check, files)
@@ -368,10 +377,7 @@ class Supervisor:
         """Lets running bodies finish for `grace` seconds, ends every process, and lets the database go."""
         self._closing = True
         leaving = list(self._leaving)
-        reloading = [task for task in self._tasks if task not in self._leaving.values()]
-        for task in reloading:
-            task.cancel()
-        await asyncio.gather(*reloading, return_exceptions=True)
+        await self._stop_tasks()
         if self._serving is not None:
             leaving.append(self._serving)
         try:
@@ -387,6 +393,13 @@ class Supervisor:
             elif self._listening is not None:
                 self._listening.close()
             await self._owner.close()
+
+    async def _stop_tasks(self) -> None:
+        """Ends all that this does by itself, but for generations that are leaving."""
+        stopping = [task for task in self._tasks if task not in self._leaving.values()]
+        for task in stopping:
+            task.cancel()
+        await asyncio.gather(*stopping, return_exceptions=True)
 
     def hurry(self) -> None:
         """Ends the grace of whatever is still running."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
 
-from watchfiles import awatch
-
+from polos.clock import Clock
 from polos.worker.sources import FOREIGN
 
 STEP_MS = 40
 """Milliseconds of quiet after which what was saved is told."""
 DEBOUNCE_MS = 400
 """Milliseconds after which it is told, however busy it is."""
+REMEMBERS_WITHIN = 1.0
 BEGINS_WITHIN = 0.05
 """Seconds in which the operating system begins to tell of changes."""
 LOOK_EVERY = 1.0
@@ -31,10 +32,12 @@ class Sources:
         env_file: the file of variables, wherever it is.
     """
 
-    def __init__(self, root: Path, env_file: Path | None) -> None:
+    def __init__(self, root: Path, env_file: Path | None, clock: Clock) -> None:
         self.root = root.resolve()
         self.env_file = env_file.resolve() if env_file is not None else None
+        self._clock = clock
         self._digests: dict[Path, bytes] = {}
+        self._is_too_large = False
 
     def counts(self, path: Path) -> bool:
         """Tells whether a change of this file may change what the code does."""
@@ -49,9 +52,15 @@ class Sources:
         return path.suffix == ".py" and _SKIPPED.isdisjoint(parts)
 
     def remember(self) -> None:
-        """Takes the files as they are now for known. Blocking."""
-        found = list(self._all())
-        self._digests = {path: digest for path in found if (digest := _digest(path)) is not None}
+        """Takes the files as they are now for known, as far as they are read in a second. Blocking."""
+        until = self._clock.monotonic() + REMEMBERS_WITHIN
+        for path in self._all():
+            digest = _digest(path)
+            if digest is not None:
+                self._digests[path] = digest
+            if self._clock.monotonic() > until:
+                self._is_too_large = True  # a save is told by the operating system all the same
+                return
 
     def changed(self, paths: Iterable[Path]) -> list[Path]:
         """Returns those of these files whose content is another than it was, sorted. Blocking."""
@@ -69,6 +78,8 @@ class Sources:
 
     def changed_of_all(self) -> list[Path]:
         """Returns those of all files that are not as they were, sorted. Blocking."""
+        if self._is_too_large:
+            return []
         return self.changed([*self._digests, *self._all()])
 
     def folders(self) -> list[Path]:
@@ -83,7 +94,9 @@ class Sources:
             yield self.env_file
         yield from (path for path in self.root.glob("*") if path.is_file() and self.counts(path))
         for folder in self.folders():
-            yield from (path for path in folder.rglob("*.py") if self.counts(path))
+            for place, names, files in os.walk(folder):
+                names[:] = [name for name in names if name not in _SKIPPED]
+                yield from (Path(place, file) for file in files if file.endswith(".py"))
 
 
 def _digest(path: Path) -> bytes | None:
@@ -139,6 +152,8 @@ async def _watch(
     places: list[Path], deeply: bool, counts: Callable[[Path], bool], tell: Callable[[set[Path]], None],
     stop: asyncio.Event,
 ) -> None:  # fmt: skip
+    from watchfiles import awatch  # takes a moment, while the code is imported in another process
+
     async for changes in awatch(
         *places, watch_filter=lambda change, path: counts(Path(path)), debounce=DEBOUNCE_MS, step=STEP_MS,
         recursive=deeply, stop_event=stop, ignore_permission_denied=True,

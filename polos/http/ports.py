@@ -20,7 +20,9 @@ def bind(port: int, is_named: bool, host: str = HOST) -> socket.socket:
     """
     wanted = range(port, min(port + TRIES, 65536)) if port and not is_named else [port]
     for number in [*wanted, *([] if is_named else [0])]:
-        listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; else each answer may wait 40 ms.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((host, number))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +21,8 @@ from polos.settings import Settings, load_settings, make_project
 from polos_cli import errors
 from polos_cli.output import stderr, stdout
 from polos_cli.output.keys import Keys
+from polos_cli.output.outlet import Outlet
+from polos_cli.output.style import Style
 from polos_cli.session import clock, clock_time, run_async
 from polos_cli.view.happenings import lines_of
 from polos_cli.view.happenings_json import record_of
@@ -50,6 +54,11 @@ def command(
             raise UsageError(f"{name} is a number from 1, not {value}")
     settings = load_settings(overrides={"database": database, "port": None if port is None else str(port)})
     if settings.project_root is None:
+        if not any(Path(module).exists() for module in settings.modules):
+            raise UsageError(
+                f"there is no polos project in {Path.cwd()} or in a folder above, and no {settings.modules[0]}",
+                hint="start one: polos init shop && cd shop",
+            )
         settings = make_project(Path.cwd(), {"database": database})
         stderr.say(f"made {settings.project_root}/.polos for the database (no project was here)", "dim")
     return run_async(
@@ -88,12 +97,14 @@ async def _serve(
     standing = await supervisor.open()
     try:
         screen.opened(standing, supervisor)
-        with Keys({"r": supervisor.reload, "p": lambda: _pause(supervisor), "?": lambda: stderr.say(KEYS, "dim")}):
+        with Keys(
+            {"r": supervisor.reload, "p": lambda: _pause(supervisor, screen), "?": lambda: screen.say(KEYS, "dim")}
+        ):
             supervisor.fault.add_done_callback(lambda _: stop.set())
             await stop.wait()
             screen.closing(supervisor)
             closing = asyncio.create_task(supervisor.close(0.0 if supervisor.fault.done() else GRACE))
-            await _counted_down(closing, supervisor, at_once)
+            await _counted_down(closing, screen, at_once)
             closing.result()
     finally:
         screen.end()
@@ -103,20 +114,20 @@ async def _serve(
     return errors.DONE
 
 
-async def _counted_down(closing: asyncio.Task[None], supervisor: Supervisor, at_once: asyncio.Event) -> None:
+async def _counted_down(closing: asyncio.Task[None], screen: _Screen, at_once: asyncio.Event) -> None:
     """Waits for the end, and says each second how long bodies still have."""
     for left in range(round(GRACE), 0, -1):
         await asyncio.wait({closing}, timeout=1.0)
         if closing.done():
             return
         if not at_once.is_set():
-            stderr.say(f"bodies still run; they have {left - 1} s (ctrl-c: at once)", "yellow")
+            screen.say(f"bodies still run; they have {left - 1} s (ctrl-c: at once)", "yellow")
     await asyncio.wait({closing})
 
 
-def _pause(supervisor: Supervisor) -> None:
+def _pause(supervisor: Supervisor, screen: _Screen) -> None:
     supervisor.pause_schedules(supervisor.fires_schedules)
-    stderr.say("schedules fire again" if supervisor.fires_schedules else "schedules are paused (p: go on)", "yellow")
+    screen.say("schedules fire again" if supervisor.fires_schedules else "schedules are paused (p: go on)", "yellow")
 
 
 class _Screen:
@@ -130,11 +141,14 @@ class _Screen:
         self._standing: Standing | None = None
         self._supervisor: Supervisor | None = None
         self._pace = Pace()
+        self._outlet = Outlet(self._dropped)
         self._timer: asyncio.TimerHandle | None = None
 
     def opened(self, standing: Standing, supervisor: Supervisor) -> None:
         """The database is there; the head follows once the code is, or soon."""
         self._standing, self._supervisor = standing, supervisor
+        if self._as_json:
+            self._record({"kind": "ready", "v": 1, **asdict(standing), "pid": os.getpid()})
         self._timer = asyncio.get_running_loop().call_later(WAITS_FOR_CODE, self._head)
         self._head_if_ready()
 
@@ -167,53 +181,65 @@ class _Screen:
         from polos_cli.commands.version import polos_version
 
         took = clock.monotonic() - self._began
-        stderr.say(f"polos {polos_version()} dev · {standing.project}   ready in {took:.2f} s", "bold")
+        self.say(f"polos {polos_version()} dev · {standing.project}   ready in {took:.2f} s", "bold")
         root = self._settings.project_root or Path.cwd()
         path = Path(standing.database)
         shown = path.relative_to(root) if path.is_relative_to(root) else path
         url = f"{standing.url}   " if standing.url else ""
-        stderr.say(f"  engine   {url}{shown}   durability {standing.durability}")
+        self.say(f"  engine   {url}{shown}   durability {standing.durability}")
         if live is not None:
             names = ", ".join(live.manifest.workflows[:6]) + (", …" if len(live.manifest.workflows) > 6 else "")
             count = len(live.manifest.workflows)
             more = [_count(live.manifest.schedules, "schedule"), _count(live.manifest.triggers, "event trigger")]
             rest = "".join(f"   {one}" for one in more if one)
-            stderr.say(
-                f"  code     {live.manifest.code}   {_count(count, 'workflow') or 'no workflow'} ({names}){rest}"
-            )
+            self.say(f"  code     {live.manifest.code}   {_count(count, 'workflow') or 'no workflow'} ({names}){rest}")
             if live.manifest.env:
-                stderr.say(f"  env      set from .env: {', '.join(live.manifest.env)}")
+                self.say(f"  env      set from .env: {', '.join(live.manifest.env)}")
         if self._supervisor is not None and not self._supervisor.fires_schedules:
-            stderr.say("  clock    schedules do not fire (p: let them)", "yellow")
+            self.say("  clock    schedules do not fire (p: let them)", "yellow")
         if standing.counts:
             parts = ", ".join(f"{count} {name}" for name, count in sorted(standing.counts.items()))
             took_over = f"; {standing.taken_over} taken over from a worker that died" if standing.taken_over else ""
-            stderr.say(f"  resumed  {_count(sum(standing.counts.values()), 'execution')} ({parts}){took_over}", "cyan")
-        stderr.say(f"  keys     {KEYS}" if sys.stdin.isatty() else "  stop     ctrl-c", "dim")
+            self.say(f"  resumed  {_count(sum(standing.counts.values()), 'execution')} ({parts}){took_over}", "cyan")
+        self.say(f"  keys     {KEYS}" if sys.stdin.isatty() else "  stop     ctrl-c", "dim")
 
     def _show(self, happening: Happening) -> None:
         if self._as_json:
             for record in record_of(happening):
-                stdout.line(record)
+                self._record(record)
             return
         shown = lines_of(happening, clock_time(clock.now()), sys.stderr)
         for line in self._pace.take(shown, clock.monotonic()):
-            stderr.say(line)
+            self.say(line)
+
+    def say(self, text: str, look: Style = "plain") -> None:
+        """Says a line, in its turn."""
+        self._outlet.put(lambda: stderr.say(text, look))
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self._outlet.put(lambda: stdout.line(record))
+
+    def _dropped(self, count: int) -> None:
+        if self._as_json:
+            stdout.line({"kind": "dropped", "v": 1, "count": count})
+        else:
+            stderr.say(f"         {count} lines were dropped: nobody read them", "yellow")
 
     def closing(self, supervisor: Supervisor) -> None:
         """The end begins."""
         self._head()
         for line in self._pace.rest():
-            stderr.say(line)
+            self.say(line)
         if not self._as_json:
-            stderr.say("stopping: nothing new is begun", "yellow")
+            self.say("stopping: nothing new is begun", "yellow")
 
     def end(self) -> None:
         """Says that a stream has ended."""
         if self._timer is not None:
             self._timer.cancel()
         if self._as_json:
-            stdout.line({"kind": "end", "v": 1, "reason": "stopped"})
+            self._record({"kind": "end", "v": 1, "reason": "stopped"})
+        self._outlet.end()
 
 
 def _count(number: int, noun: str) -> str:

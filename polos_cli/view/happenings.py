@@ -53,7 +53,7 @@ def _headed(now: str, head: str, lines: list[Clean], out: TextIO) -> list[Clean]
 def _live(live: Live, out: TextIO) -> Iterator[Clean]:
     saved = f"{_files(live.files)}  " if live.files else ""
     check = _sign("completed", out)
-    told = _continues(live.checked)
+    told = _continues(live.checked, " on the new code" if live.files else "")
     yield join((sanitize(saved), style.paint(f"{check} {live.took_ms} ms", "green", out),
                 sanitize(f" → code {live.manifest.code}{'   ' + told if told else ''}")))  # fmt: skip
     yield from _misfits(live.checked, out)
@@ -64,11 +64,11 @@ def _live(live: Live, out: TextIO) -> Iterator[Clean]:
         yield style.paint(f"↻ retried {len(live.retried)} failed {noun}: {_named(live.retried)}", "cyan", out)
 
 
-def _continues(checked: Checked) -> str:
+def _continues(checked: Checked, where: str) -> str:
     parts = []
     if checked.continues:
         noun = "execution continues" if checked.continues == 1 else "executions continue"
-        parts.append(f"{checked.continues} {noun} on the new code")
+        parts.append(f"{checked.continues} {noun}{where}")
     if checked.unlooked:
         parts.append(f"{checked.unlooked} not checked in time: each is when it wakes")
     return ", ".join(parts)

@@ -1,0 +1,105 @@
+"""`dev`: how long `polos dev` takes to be ready, a save to be live, and an invoke over HTTP to give its result."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+STARTS = 5
+SAVES = 10
+CALLS = 300
+_FLOW = """
+from polos import WorkflowContext, workflow
+
+
+@workflow
+async def hello(ctx: WorkflowContext, number: int) -> int:
+    return await ctx.step.run("add", lambda: number + 0)
+
+
+@workflow
+async def waits(ctx: WorkflowContext) -> None:
+    await ctx.step.wait_for_event("event", topic="never")
+"""
+
+
+class _Server:
+    """One `polos dev --json`, and what it tells."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("polos")), "dev", "--json"], cwd=folder, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "POLOS_PORT": "0"},
+        )  # fmt: skip
+
+    def until(self, kind: str) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            told: dict[str, Any] = json.loads(line)
+            if told["kind"] == kind:
+                return told
+        raise RuntimeError(f"polos dev ended before {kind}")
+
+    def since(self, at: float) -> float:
+        return (time.perf_counter() - at) * 1000
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=30)
+
+
+def dev_server(folder: Path) -> dict[str, float]:
+    """Returns medians in milliseconds, over fresh processes, saves and calls."""
+    (folder / "workflows").mkdir()
+    (folder / "pyproject.toml").write_text('[tool.polos]\nname = "bench"\n')
+    file = folder / "workflows" / "hello.py"
+    file.write_text(_FLOW)
+    ready, live, saves = [], [], []
+    for start in range(STARTS):
+        server = _Server(folder)
+        server.until("ready")
+        ready.append(server.since(server.began))
+        server.until("live")
+        live.append(server.since(server.began))
+        if start < STARTS - 1:
+            server.stop()
+    calls = asyncio.run(_calls(folder))
+    for number in range(1, SAVES + 1):
+        saved = time.perf_counter()
+        file.write_text(_FLOW.replace("+ 0", f"+ {number}"))
+        server.until("live")
+        saves.append(server.since(saved))
+    server.stop()
+    return {
+        "ready_ms": statistics.median(ready), "code_ms": statistics.median(live), "save_ms": statistics.median(saves),
+        "http_p50_ms": statistics.median(calls), "http_p99_ms": statistics.quantiles(calls, n=100)[98],
+    }  # fmt: skip
+
+
+async def _calls(folder: Path) -> list[float]:
+    """Invokes over HTTP, one after the other, beside ten executions that wait."""
+    from polos import PolosClient
+    from polos.dev import serverfile
+
+    while (told := serverfile.read(folder / ".polos")) is None:
+        await asyncio.sleep(0.02)
+    took = []
+    async with PolosClient(told.url, token=told.token) as client:
+        for _ in range(10):
+            await client.invoke("waits")
+        for number in range(CALLS + 20):
+            began = time.perf_counter()
+            handle = await client.invoke("hello", number)
+            assert await handle.result() == number
+            took.append((time.perf_counter() - began) * 1000)
+    return took[20:]
