@@ -13,7 +13,8 @@ from polos.authoring.handle import ExecutionHandle
 from polos.authoring.payload import BatchWorkflowInput, EventPayload
 from polos.authoring.registry import REGISTRY, unknown
 from polos.authoring.workflow import Workflow, id_of
-from polos.client.connect import Access, FileAccess, local_access
+from polos.client.connect import Access, FileAccess
+from polos.client.inside import local_access
 from polos.client.outcome import result_of
 from polos.client.starting import new_execution
 from polos.client.stream import follow, is_end_of
@@ -99,11 +100,9 @@ class Client:
         return new if workflow is not None else await self.checked(new)
 
     async def checked(self, new: NewExecution) -> NewExecution:
-        """Returns an execution to be started by a bare id, its payload checked by a worker that has the code, if one has (S9).
+        """Returns what a bare id starts, its payload checked by a worker that has the code, if one has (S9).
 
-        Raises:
-            UnknownWorkflow: no manifest knows the id, though the database has manifests.
-            InvalidInput: the payload does not fit.
+        Raises `UnknownWorkflow` and `InvalidInput`, where the database has manifests.
         """
         access = self._access()
         if access.checks_starts:

@@ -6,36 +6,28 @@ Never imports user code, so that no failure of it stops a timer, a schedule or a
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polos.clock import SystemClock
+from polos.dev.api import Api
+from polos.dev.failures import Failures
 from polos.dev.following import Follower
 from polos.dev.generation import Check, Child, ChildDied, Generation, RefusedCode, how_it_ended
 from polos.dev.happenings import Checked, Died, Happening, Left, Live, Refused, Standing, Told, Warned
-from polos.dev.serverfile import ServerFile, remove, write
+from polos.dev.owning import own
 from polos.dev.watch import Sources, saves
-from polos.errors import DatabaseInUse, OwnerLost, PolosError
-from polos.local.attachment import ask_to_yield
 from polos.local.owner import Owner
 from polos.ports import Store
 from polos.settings import Settings, database_path
-from polos.store import owner_of
-
-if TYPE_CHECKING:
-    from polos.http.hosting import HostedApi
 
 GRACE = 10.0
 """Seconds that bodies of older code have to end in."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a worker that died is started again: doubled each time, from the first on again after `SETTLED`."""
 SETTLED = 30.0
-TAKES_OVER_WITHIN = 15.0
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -68,9 +60,8 @@ class Supervisor:
             "root": str(root), "database": settings.database, "durability": settings.durability,
             "lease_seconds": settings.lease_seconds, "project": settings.name, "concurrency": concurrency,
         }  # fmt: skip
-        self._listening = listening
-        self._api: HostedApi | None = None
-        self._failed_here: dict[int, str] = {}
+        self._api = None if listening is None else Api(settings, listening)
+        self._failures = Failures()
         self._serving: Generation | None = None
         self._leaving: dict[Generation, asyncio.Task[None]] = {}
         self._coming: Generation | None = None
@@ -101,7 +92,7 @@ class Supervisor:
         self._wanted.set()
         self._follow(self._keep_reloading())  # the import of the code takes longest, and needs no database
         try:
-            await self._own()
+            await own(self._owner, self.settings, self.clock)
         except BaseException:
             await self._stop_tasks()
             raise
@@ -110,12 +101,12 @@ class Supervisor:
         self._follow(Follower(self.store, self._told).follow())
         if self._reloads:
             self._follow(self._watch())
-        if self._listening is not None:
-            self._follow(self._host(self._listening))
+        if self._api is not None:
+            self._follow(self._api.serve(self.store, self.clock))
         return Standing(
             project=self.settings.name, database=str(database_path(self.settings.database)),
             durability=self.settings.durability,
-            url=None if self._listening is None else _url_of(self._listening),
+            url=None if self._api is None else self._api.url,
             taken_over=self._owner.taken_over,
             counts={name: count for name, count in counts.items() if name not in ENDED},
         )  # fmt: skip
@@ -143,35 +134,6 @@ class Supervisor:
     def reload(self) -> None:
         """Brings up a generation now, whatever was saved."""
         self._saved([])
-
-    async def _own(self) -> None:
-        path = database_path(self.settings.database)
-        until = self.clock.monotonic() + TAKES_OVER_WITHIN
-        while True:
-            try:
-                await self._owner.open(frozenset())
-                return
-            except DatabaseInUse as error:
-                if self.clock.monotonic() > until or not error.pid:
-                    raise
-            holder = owner_of(path)
-            if holder is not None and "socket" in holder:
-                try:
-                    await ask_to_yield(Path(holder["socket"]))
-                except OwnerLost:
-                    pass  # it goes, or has gone: tried again
-            await asyncio.sleep(0.02)
-
-    async def _host(self, listening: socket.socket) -> None:
-        """Serves the API, whose import takes a moment: the code's does meanwhile."""
-        hosting = await asyncio.to_thread(import_module, "polos.http.hosting")
-        if self._closing:
-            return
-        folder = database_path(self.settings.database).parent
-        api: HostedApi = hosting.HostedApi(self.store, self.clock, listening, folder, self.settings.token)
-        await api.start()
-        self._api = api
-        write(folder, ServerFile(url=api.url, token=api.token, pid=os.getpid()))
 
     def _follow(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -279,7 +241,7 @@ class Supervisor:
         self._serving = new
         self._files = self._files[len(files) :]
         await self.store.release(check.release)
-        retried = await self._retry_failed() if files else ()
+        retried = await self._failures.retry(self.store, self._warn) if files and self._retries else ()
         took = round((self.clock.monotonic() - self._since) * 1000)
         self._tell(
             Live(generation=new.number, manifest=new.manifest, checked=check.checked, took_ms=took, files=files,
@@ -337,39 +299,11 @@ class Supervisor:
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────
 
     def _told(self, told: Told) -> None:
-        if told.execution is not None and told.facts is not None:
-            if told.event.type == "workflow_failed":
-                self._failed_here[told.execution] = str(told.facts.get("id", ""))
-            elif told.event.type in ("workflow_retried", "workflow_finish", "workflow_cancelled"):
-                self._failed_here.pop(told.execution, None)
-            elif self._api is not None and told.event.type == "wait_start" and told.facts.get("kind") == "suspend":
-                self._follow(self._tell_with_link(told, str(told.facts["key"])))
-                return
+        self._failures.heard(told)
+        if self._api is not None and self._api.has_link(told):
+            self._follow(self._api.tell_with_link(told, self._tell))
+            return
         self._tell(told)
-
-    async def _tell_with_link(self, told: Told, key: str) -> None:
-        """Tells of a question with the page on which a person can answer it."""
-        found = next((one for one in await self.store.find(str(told.execution)) if one.number == told.execution), None)
-        self._tell(replace(told, link=self._api.link_to(found, key) if found and self._api else ""))
-
-    async def _retry_failed(self) -> tuple[int, ...]:
-        """Retries what failed in this session and has no parent, from its failed step (S9.4)."""
-        if not self._retries:
-            return ()
-        retried = []
-        for number in sorted(self._failed_here):
-            found = await self.store.get(self._failed_here[number])
-            if found is None or found.parent_id is not None:
-                continue
-            try:
-                done = await self.store.retry(found.id)
-            except PolosError as error:
-                self._warn(f"execution {number} could not be retried: {error.message}")
-                continue
-            if done.reopened:
-                retried.append(number)
-        self._failed_here.clear()
-        return tuple(retried)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -388,10 +322,7 @@ class Supervisor:
             for generation in leaving:
                 generation.kill_now()
             if self._api is not None:
-                remove(database_path(self.settings.database).parent, os.getpid())
                 await self._api.close()
-            elif self._listening is not None:
-                self._listening.close()
             await self._owner.close()
 
     async def _stop_tasks(self) -> None:
@@ -415,8 +346,3 @@ class Supervisor:
             *((self._coming,) if self._coming else ()),
         ]
         return [child.process.pid for one in every for child in one.children if child.process.returncode is None]
-
-
-def _url_of(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://{host}:{port}"

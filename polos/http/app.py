@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from starlette.routing import Route as Mounted
 
 from polos import errors
-from polos.client.connect import LoopAccess
+from polos.client.inside import LoopAccess
 from polos.clock import Clock
 from polos.errors import InvalidInput, PolosError
 from polos.http.approvals import approval_routes

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from polos.api.values import Taken
 from polos.client.client import Client
-from polos.client.connect import LoopAccess
+from polos.client.inside import LoopAccess
 from polos.clock import Clock
 from polos.http.links import Links
 from polos.ports import Store

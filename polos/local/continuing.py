@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from polos.clock import Clock
@@ -32,7 +31,8 @@ from polos.core.model import (
 from polos.core.ops import CommitAnswer, Lease, Op
 from polos.core.status import Status
 from polos.errors import StoreUnavailable
-from polos.local.attachment import Attachment, Backend, stopped
+from polos.local.attachment import Attachment, Backend
+from polos.local.commits import Commits
 from polos.local.owner import Owner
 from polos.ports import Checker, Claim, ClaimRequest, EventFilter, ExecutionFilter, LogFilter, ReadStore, ScheduleChange
 from polos.store import open_reader
@@ -43,17 +43,6 @@ _LOOK_AGAIN = 0.1
 GOES_WITHIN = 5.0
 """Seconds within which an owner that can write no more ends its connections."""
 GOODBYE_WITHIN = 1.0
-
-
-@dataclass(slots=True, eq=False)
-class _Unanswered:
-    """A commit whose answer has not come: made again with the next owner."""
-
-    lease: Lease
-    number: int
-    ops: Sequence[Op]
-    since: int
-    future: asyncio.Future[CommitAnswer]
 
 
 class ContinuingStore:
@@ -70,8 +59,7 @@ class ContinuingStore:
         self._on_fault = on_fault
         self._reader: ReadStore = open_reader(url)
         self._claiming: set[asyncio.Task[list[Claim]]] = set()
-        self._unanswered: dict[int, _Unanswered] = {}
-        self._asked = 0
+        self._commits = Commits(self.attachment)
         self._hearing: tuple[str, Callable[[int], None]] | None = None
         self._asking: tuple[str, Checker] | None = None
         self._forget: list[Callable[[], None]] = []
@@ -107,8 +95,7 @@ class ContinuingStore:
             self._forget.append(backend.on_question(*self._asking))
         if not isinstance(backend, Remote):
             self.commit = backend.commit
-        for waiting in list(self._unanswered.values()):
-            self._make(waiting, backend)
+        self._commits.make_again(backend)
 
     def _left(self) -> None:
         self.commit = self._commit
@@ -118,9 +105,7 @@ class ContinuingStore:
 
     def _failed(self, error: BaseException) -> None:
         self._on_fault(error)
-        for waiting in list(self._unanswered.values()):
-            if not waiting.future.done():
-                waiting.future.set_exception(error)
+        self._commits.refuse(error)
 
     async def _ask(self, call: Callable[[Any], Awaitable[T]]) -> T:
         """Calls, and calls again where the owner has changed under the call."""
@@ -282,37 +267,7 @@ class ContinuingStore:
             await asyncio.sleep(0)  # the owner changes
 
     def _commit(self, lease: Lease, number: int, ops: Sequence[Op], since: int) -> asyncio.Future[CommitAnswer]:
-        waiting = _Unanswered(lease, number, ops, since, self._loop.create_future())
-        if self.attachment.is_closed:
-            waiting.future.set_exception(stopped())
-            return waiting.future
-        self._asked += 1
-        asked = self._asked
-        self._unanswered[asked] = waiting
-
-        def answered(_: object) -> None:
-            self._unanswered.pop(asked, None)
-
-        waiting.future.add_done_callback(answered)
-        if self.attachment.backend is not None:
-            self._make(waiting, self.attachment.backend)
-        return waiting.future
-
-    def _make(self, waiting: _Unanswered, backend: Backend) -> None:
-        made = backend.commit(waiting.lease, waiting.number, waiting.ops, waiting.since)
-
-        def answered(done: asyncio.Future[CommitAnswer]) -> None:
-            if waiting.future.done() or done.cancelled():
-                return
-            error = done.exception()
-            if error is None:
-                waiting.future.set_result(done.result())
-            elif isinstance(error, StoreUnavailable) and isinstance(backend, Remote) and not self.attachment.is_closed:
-                return  # the owner's fault, which ends it: the next one is asked
-            else:
-                waiting.future.set_exception(error)
-
-        made.add_done_callback(answered)
+        return self._commits.take(lease, number, ops, since)
 
     def on_outcome(self, worker_id: str, callback: Callable[[int], None]) -> Callable[[], None]:
         self._hearing = (worker_id, callback)

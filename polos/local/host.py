@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from polos.authoring.registry import Registry
-from polos.client.connect import LoopAccess, forget_local, publish_local
+from polos.client.inside import LoopAccess, forget_local, publish_local
 from polos.clock import SystemClock, SystemRng, TimeOrderedIds
 from polos.errors import StoreUnavailable
 from polos.local.continuing import ContinuingStore

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polos.authoring.registry import Registry
-from polos.client.connect import LoopAccess, forget_local, publish_local
+from polos.client.inside import LoopAccess, forget_local, publish_local
 from polos.clock import SystemRng, TimeOrderedIds
 from polos.core.model import Execution
 from polos.engine.timekeeper import Timekeeper

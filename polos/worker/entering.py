@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import orjson
-
 from polos.authoring.context import WorkflowContext
 from polos.authoring.hooks import coroutine_of
 from polos.authoring.registry import Registry
-from polos.authoring.workflow import Workflow
 from polos.core.durations import SECOND
 from polos.core.failure import record
-from polos.core.manifest import Declared
 from polos.core.model import Outcome
 from polos.core.ops import Block, Finish
 from polos.errors import CorruptRecord, InvalidInput, StoredValueMismatch
@@ -18,18 +14,6 @@ from polos.ports import Claim
 from polos.worker import divergence
 from polos.worker.frames import is_ours
 from polos.worker.session import Session, SessionHost
-
-
-def declared(workflow: Workflow, in_full: bool) -> Declared:
-    """Returns a workflow as a manifest has it; `in_full`: with what people want to know of it."""
-    if not in_full:
-        return Declared(workflow_id=workflow.id, queue=workflow.queue)
-    try:
-        schema = workflow.input_schema()
-    except Exception:  # a user's type may refuse to be described; the workflow runs all the same
-        schema = {}
-    about = {"description": workflow.description, "site": workflow.site, "input_schema": schema}
-    return Declared(workflow_id=workflow.id, queue=workflow.queue, about=orjson.dumps(about, default=str).decode())
 
 
 def session_for(host: SessionHost, claim: Claim, registry: Registry) -> Session:

@@ -11,22 +11,22 @@ from typing import Literal
 from polos.authoring.registry import Registry
 from polos.calls import RunCall
 from polos.clock import Clock, Ids, Rng
-from polos.core.codec import plain
 from polos.core.manifest import WorkerInfo
-from polos.core.model import Execution, Stored
+from polos.core.model import Execution
 from polos.core.ops import CommitAnswer, Release
 from polos.core.status import SUSPECT
 from polos.errors import EngineError, LeaseLost, OwnerLost
 from polos.ports import Claim, ClaimRequest, WorkerStore
-from polos.worker.entering import declared, session_for
+from polos.worker.entering import session_for
 from polos.worker.heartbeat import Heartbeat
 from polos.worker.hot import HotSessions
+from polos.worker.leaving import give_back
+from polos.worker.manifest import checker_of, with_manifest
 from polos.worker.pool import BodyPool
 from polos.worker.session import REPLAY_STALL, Session
 
 log = logging.getLogger(__name__)
 CLAIM_WAIT = 30.0
-RELEASED_WITHIN = 5.0
 LEASE_SECONDS = 30.0
 """How long a lease goes on without a renewal, where the owner does not say (S8.2)."""
 
@@ -96,7 +96,7 @@ class LocalWorker:
         self.introduced.set()
         forget = [
             self.store.on_outcome(self.id, self._outcome_came),
-            self.store.on_question(self.id, self._check_input),
+            self.store.on_question(self.id, checker_of(self.registry)),
         ]
         self._forget = lambda: [one() for one in forget]
         while not self._stopping:
@@ -142,24 +142,14 @@ class LocalWorker:
         await self.store.hello(*self.introduction())
         self._begin_lease(asked_at)
 
-    async def _check_input(self, workflow_id: str, payload: Stored) -> Stored:
-        workflow = self.registry.get(workflow_id)
-        if workflow is None:
-            raise LeaseLost(f"no workflow {workflow_id!r} here any more")
-        return workflow.encode_input(plain(payload))
-
     def introduction(self) -> tuple[WorkerInfo, Mapping[int, int]]:
         """Returns who this is, and the epoch of each execution that it holds, by number."""
         holding = {number: session.outbox.lease.epoch for number, session in self._running.items()}
-        return WorkerInfo(
+        who = WorkerInfo(
             id=self.id, pid=os.getpid(), project=self._project, complete=self._complete, claims=self.claims(),
-            workflow_ids=tuple(sorted(w.id for w in self.registry)), started_at=self._started_at, code=self._code,
-            is_checked=self._is_checked,
-            declared=tuple(declared(w, in_full=self._complete) for w in self.registry),
-            triggers=tuple(w.trigger for w in self.registry if w.trigger is not None),
-            schedules=tuple(w.schedule for w in self.registry if w.schedule is not None),
-            queues=tuple(self.registry.queues),
-        ), holding  # fmt: skip
+            started_at=self._started_at, code=self._code, is_checked=self._is_checked,
+        )  # fmt: skip
+        return with_manifest(who, self.registry), holding
 
     def attached(self, holding: Mapping[int, int], asked_at: float) -> None:
         """Goes on with another owner, which has been told who this is; news of these may have been missed."""
@@ -332,26 +322,8 @@ class LocalWorker:
         for session in self._running.values():
             session.drain()
         self.evict_all()  # whoever runs this code next goes on with them
-        retiring = self.loop.create_task(self._retire())
-        try:
-            async with asyncio.timeout(grace):
-                while self._running:
-                    for session in list(self._running.values()):
-                        if session.is_idle:
-                            session.release()
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            pass  # cancelled below; they run again elsewhere
-        retiring.cancel()
-        await asyncio.gather(retiring, return_exceptions=True)
-        for session in list(self._running.values()):
-            session.release()
-        try:
-            async with asyncio.timeout(RELEASED_WITHIN if grace else RELEASED_WITHIN / 10):
-                while self._running:
-                    await asyncio.sleep(0.002)
-        except TimeoutError:
-            log.error("the store did not take %d executions back in time", len(self._running))
+        if self._running:
+            await give_back(self.store, self.id, self._running, grace)
         self.evict_all()
         for session in list(self._running.values()):
             session.drop()
@@ -364,14 +336,6 @@ class LocalWorker:
             pass  # it has gone first
         except EngineError as error:
             log.warning("no goodbye: %s", error)
-
-    async def _retire(self) -> None:
-        if not self._running:
-            return  # the goodbye follows at once
-        try:
-            await self.store.retire(self.id)
-        except EngineError:
-            pass  # the owner goes, too, and takes what it knows of this worker along
 
 
 def _retrieved(done: asyncio.Future[CommitAnswer]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +34,8 @@ from polos.store.sql.tx import Appended, Changed, Due, Hint, Queued, Tx
 from polos.store.sqlite.committer import Committer, Durability
 from polos.store.sqlite.opening import open_writer
 from polos.store.sqlite.ownership import Ownership
-from polos.store.sqlite.reader import SqliteReader, closed
+from polos.store.sqlite.reader import SqliteReader
+from polos.store.sqlite.watching import Watchers
 
 T = TypeVar("T")
 CHECKPOINT_ABOVE = 8 << 20
@@ -63,7 +63,7 @@ class SqliteStore(SqliteReader):
         self._found_less: dict[
             str, object
         ] = {}  # by worker: what it asked for when it last got less than it could take
-        self._changed: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._watchers = Watchers()
         self._on_outcome: dict[str, Callable[[int], None]] = {}
         self._on_due: set[Callable[[int], None]] = set()
         self._questions = Questions()
@@ -120,14 +120,11 @@ class SqliteStore(SqliteReader):
             self._writer.close()
             self._writer = None
         self._ownership.release()
-        for waiting in [f for futures in self._changed.values() for f in futures]:
-            _refuse(waiting)  # nobody was cancelled: the execution's end is only not told here
+        self._watchers.refuse()
 
     def wake_watchers(self) -> None:
         """Lets everybody who watches an execution look again: the store is about to move to another process."""
-        for waiting in [f for futures in self._changed.values() for f in futures]:
-            if not waiting.done():
-                waiting.set_result(None)
+        self._watchers.wake()
 
     @property
     def committer(self) -> Committer:
@@ -160,9 +157,7 @@ class SqliteStore(SqliteReader):
                 if hint.outcome and hint.worker_id in self._on_outcome:
                     self._on_outcome[hint.worker_id](hint.number)
                 if hint.id is not None:
-                    for waiting in self._changed.pop(hint.id, ()):
-                        if not waiting.done():
-                            waiting.set_result(None)
+                    self._watchers.tell(hint.id)
             elif isinstance(hint, Due):
                 for callback in self._on_due:
                     callback(hint.at)
@@ -207,20 +202,7 @@ class SqliteStore(SqliteReader):
         )
 
     def changed(self, execution_id: str) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._closed:
-            _refuse(future)
-            return future
-        self._changed[execution_id].add(future)
-        future.add_done_callback(lambda done: self._forget_watch(execution_id, done))
-        return future
-
-    def _forget_watch(self, execution_id: str, done: asyncio.Future[None]) -> None:
-        watching = self._changed.get(execution_id)
-        if watching is not None:
-            watching.discard(done)
-            if not watching:
-                del self._changed[execution_id]
+        return self._watchers.watch(execution_id, is_over=self._closed)
 
     async def get(self, execution_id: str) -> Execution | None:
         found = await super().get(execution_id)
@@ -349,12 +331,6 @@ class SqliteStore(SqliteReader):
         committer = self.committer
         if size > CHECKPOINT_AT_ONCE_ABOVE or (size > CHECKPOINT_ABOVE and committer.is_idle):
             await committer.checkpoint()
-
-
-def _refuse(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_exception(closed())
-        waiting.exception()  # retrieved: whoever had waited may have gone
 
 
 def _retrieved(done: asyncio.Future[CommitAnswer]) -> None:
