@@ -25,8 +25,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 dev: $(READY)
-	@if $(BIN)/polos dev --help >/dev/null 2>&1; then cd examples/orders && ../../$(BIN)/polos dev; \
-	else echo "polos dev is not built yet; see the main job with: make run"; exit 1; fi
+	cd examples/orders && ../../$(BIN)/polos dev
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks run --against dbos

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from polos import WorkflowContext, workflow
+from polos import Workflow, WorkflowContext
 from polos.authoring.registry import Registry
 from polos.clock import SystemClock
 from polos.core.model import Kind
@@ -27,12 +27,17 @@ pytest_pyfunc_call = looping.call
 TOKEN = "a token of these tests"
 
 
+def _workflow(fn: Any) -> Workflow:
+    """A workflow that stays out of this process's registry, so that no other test meets it."""
+    return Workflow(fn, id=None, description=None, run_timeout_seconds=None)
+
+
 class Order(BaseModel):
     id: int
     note: str = ""
 
 
-@workflow
+@_workflow
 async def order(ctx: WorkflowContext, order: Order) -> dict[str, Any]:
     """Buys something."""
     ctx.logger.warning("ordering")
@@ -40,18 +45,18 @@ async def order(ctx: WorkflowContext, order: Order) -> dict[str, Any]:
     return {"order": order.id, "note": order.note}
 
 
-@workflow
+@_workflow
 async def asks(ctx: WorkflowContext, form: dict[str, Any]) -> Any:
     answer = await ctx.step.suspend("ask/it", form)
     return answer.data
 
 
-@workflow
+@_workflow
 async def listens(ctx: WorkflowContext) -> Any:
     return (await ctx.step.wait_for_event("news", topic="shop.news")).data
 
 
-@workflow
+@_workflow
 async def fails(ctx: WorkflowContext) -> None:
     await ctx.step.run("break", _breaks, max_retries=0)
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
-from polos import WorkflowContext, workflow
+from polos import Workflow, WorkflowContext
 from polos.authoring.registry import Registry
 from polos.clock import SystemClock, SystemRng, TimeOrderedIds
 from polos.core.model import Outcome
@@ -29,6 +29,10 @@ def body(name: str, value: Any = None) -> Callable[[], Any]:
         return value
 
     return run
+
+
+def _workflow(fn: Any) -> Workflow:
+    return Workflow(fn, id="order", description=None, run_timeout_seconds=None)
 
 
 async def recorded(ctx: WorkflowContext) -> str:
@@ -56,7 +60,7 @@ def history_of(env: PolosEnv, execution: TestedExecution) -> History:
 
 def replay(fn: Any, history: History, **options: Any) -> Verdict:
     async def run() -> Verdict:
-        registry = Registry([workflow(id="order")(fn)] if fn else [])
+        registry = Registry([_workflow(fn)] if fn else [])
         replayer = Replayer(registry, clock=SystemClock(), ids=TimeOrderedIds(), rng=SystemRng())
         return await replayer.replay(history, **options)
 
@@ -65,7 +69,7 @@ def replay(fn: Any, history: History, **options: Any) -> Verdict:
 
 @pytest.fixture
 def waiting() -> Iterator[History]:
-    with PolosEnv([workflow(id="order")(recorded)]) as env:
+    with PolosEnv([_workflow(recorded)]) as env:
         history = history_of(env, env.start("order"))
     ran.clear()
     assert [entry.key for entry in history.entries] == ["validate", "charge"]

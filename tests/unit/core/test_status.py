@@ -36,8 +36,10 @@ def test_anything_that_is_not_final_can_be_cancelled() -> None:
 
 
 def test_only_a_running_execution_ends_by_itself() -> None:
-    for status, change in itertools.product(Status, (Change.COMPLETE, Change.PARK, Change.BLOCK)):
+    for status, change in itertools.product(Status, (Change.COMPLETE, Change.PARK)):
         assert (after(status, change) is not None) == (status is Status.RUNNING)
+    # The check of new code blocks what nobody runs (S8.3).
+    assert {s for s in Status if after(s, Change.BLOCK)} == {Status.RUNNING, Status.QUEUED, Status.WAITING}
     # A blocked one that had run for too long ends at once: no code will clear up after it (S8.4, S8.5).
     assert {status for status in Status if after(status, Change.FAIL)} == {Status.RUNNING, Status.BLOCKED}
 
