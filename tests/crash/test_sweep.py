@@ -46,7 +46,7 @@ def test_the_points_cover_every_kind_of_op(baseline: tuple[Expected, Counter[str
 
 
 def chosen(points: Counter[str], every: bool) -> list[Kill]:
-    """Points by name: at a commit's last time and after it; every sixth of bodies; all of them with `every`.
+    """Points by name: at the last time of a commit or after it, in turns; every sixth of bodies; all of them with `every`.
 
     Before and at a commit the database is the same, so that the short form leaves the first of these out.
     """
@@ -65,7 +65,12 @@ def chosen(points: Counter[str], every: bool) -> list[Kill]:
         else:
             occurrences = {1 if len(kills) % 2 else count}
         kills += [Kill(name, occurrence) for occurrence in sorted(occurrences)]
-    return kills
+    if every:
+        return kills
+    at = [kill for kill in kills if (kill.point or "").startswith("commit.")]
+    after = [kill for kill in kills if (kill.point or "").startswith("after.")]
+    rest = [kill for kill in kills if kill not in at and kill not in after]
+    return [*at[::2], *after[1::2], *rest]
 
 
 def test_killed_at_every_point(

@@ -36,7 +36,7 @@ async def watched(polos: Polos, execution_id: str, count: int) -> None:
     """Returns when so many callers wait for a change of the execution."""
     store: Any = polos.host.store.owner.store
     async with asyncio.timeout(15):
-        while len(store._changed.get(execution_id, ())) < count:
+        while len(store._watchers._waiting.get(execution_id, ())) < count:
             await asyncio.sleep(0.002)
 
 

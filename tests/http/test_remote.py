@@ -15,11 +15,12 @@ from polos.errors import (
     UnknownWorkflow,
     UsageError,
 )
+from tests.dev.place import Stranger
 from tests.http.conftest import TOKEN, Order, Served, listens, order
 
 
 async def test_workflows_are_run_and_looked_at(served: Served) -> None:
-    async with PolosClient(served.url, token=TOKEN) as client:
+    async with Stranger(served.url, token=TOKEN) as client:
         assert await order.run(client, Order(id=1, note="n")) == {"order": 1, "note": "n"}
         handle = await client.invoke("order", {"id": 2})
         assert await handle.result(timeout=20) == {"order": 2, "note": ""}
@@ -32,7 +33,7 @@ async def test_workflows_are_run_and_looked_at(served: Served) -> None:
 
 
 async def test_errors_are_those_of_any_client(served: Served) -> None:
-    async with PolosClient(served.url, token=TOKEN) as client:
+    async with Stranger(served.url, token=TOKEN) as client:
         with pytest.raises(InvalidInput) as refused:
             await client.invoke("order", {"id": "x"})
         assert refused.value.errors[0][0] == "id"
@@ -45,7 +46,7 @@ async def test_errors_are_those_of_any_client(served: Served) -> None:
             await failed.result(timeout=20)
         with pytest.raises(UsageError):
             await client.publish("")
-    async with PolosClient(served.url, token="wrong") as stranger:
+    async with Stranger(served.url, token="wrong") as stranger:
         with pytest.raises(UsageError, match="token"):
             await stranger.list()
     async with PolosClient("http://127.0.0.1:9", token=TOKEN) as nobody:
@@ -55,7 +56,7 @@ async def test_errors_are_those_of_any_client(served: Served) -> None:
 
 async def test_waits_are_answered_and_executions_stopped(served: Served) -> None:
     approval = await served.asking({})
-    async with PolosClient(served.url, token=TOKEN) as client:
+    async with Stranger(served.url, token=TOKEN) as client:
         await client.resume(approval["number"], "ask/it", {"yes": b"\x00"})
         assert await client.result(approval["number"], timeout=20) == {"yes": b"\x00"}
         with pytest.raises(AlreadyResumed):
@@ -72,7 +73,7 @@ async def test_waits_are_answered_and_executions_stopped(served: Served) -> None
 
 
 async def test_schedules_are_made_and_changed(served: Served) -> None:
-    async with PolosClient(served.url, token=TOKEN) as client:
+    async with Stranger(served.url, token=TOKEN) as client:
         made = await schedules.create(client, "order", "0 9 * * 1-5", "Europe/Berlin", "k")
         (found,) = await schedules.list(client)
         assert (found.id, found.rule.timezone, found.rule.key) == (made, "Europe/Berlin", "k")

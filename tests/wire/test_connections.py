@@ -296,7 +296,7 @@ async def test_a_watch_ends_with_a_change_with_its_time_or_with_its_caller(owner
     given_up.cancel()
     await remote.hello(worker("wrk_1"), {})
     await remote.get("absent")
-    assert len(owner.store._changed[started.id]) == 1
+    assert len(owner.store._watchers._waiting[started.id]) == 1
     hand = Hand(remote, (await claim(remote))[0])  # type: ignore[arg-type]
     await hand.commit(Finish(outcome=Outcome.COMPLETED))
     await asyncio.wait_for(told, 5)
@@ -310,7 +310,7 @@ async def test_a_watch_that_is_given_up_before_it_began_leaves_nothing_at_the_ow
     remote.changed(started.id).cancel()
     for _ in range(3):
         await remote.get("absent")
-    assert len(owner.store._changed.get(started.id, ())) == 0
+    assert len(owner.store._watchers._waiting.get(started.id, ())) == 0
 
 
 # ── claims given up ──────────────────────────────────────────────────────────────────────────────────────
