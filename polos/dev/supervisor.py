@@ -67,6 +67,7 @@ class Supervisor:
         self._coming: Generation | None = None
         self._is_past_return = False
         self._numbers = 0
+        self._told_by_check: set[int] = set()
         self._wanted = asyncio.Event()
         self._is_open = asyncio.Event()
         self._files: tuple[str, ...] = ()
@@ -228,6 +229,7 @@ class Supervisor:
 
     async def _switch(self, new: Generation, check: Check, files: tuple[str, ...]) -> None:
         assert new.manifest is not None
+        self._told_by_check = {one.execution for one in check.checked.diverges}
         await self.store.hold(check.hold, new.manifest.code)
         old, self._serving = self._serving, None
         if old is not None:
@@ -300,6 +302,9 @@ class Supervisor:
 
     def _told(self, told: Told) -> None:
         self._failures.heard(told)
+        if told.event.type == "workflow_blocked" and told.execution in self._told_by_check:
+            self._told_by_check.discard(told.execution)
+            return
         if self._api is not None and self._api.has_link(told):
             self._follow(self._api.tell_with_link(told, self._tell))
             return

@@ -58,7 +58,8 @@ def _live(live: Live, out: TextIO) -> Iterator[Clean]:
                 sanitize(f" → code {live.manifest.code}{'   ' + told if told else ''}")))  # fmt: skip
     yield from _misfits(live.checked, out)
     if live.checked.released:
-        yield style.paint(f"{check} {_named(live.checked.released)} fit again, and go on", "green", out)
+        fit = "fits again, and goes on" if len(live.checked.released) == 1 else "fit again, and go on"
+        yield style.paint(f"{check} {_named(live.checked.released)} {fit}", "green", out)
     if live.retried:
         noun = "execution" if len(live.retried) == 1 else "executions"
         yield style.paint(f"↻ retried {len(live.retried)} failed {noun}: {_named(live.retried)}", "cyan", out)
