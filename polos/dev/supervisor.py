@@ -231,16 +231,10 @@ class Supervisor:
         assert new.manifest is not None
         self._told_by_check = {one.execution for one in check.checked.diverges}
         await self.store.hold(check.hold, new.manifest.code)
-        old, self._serving = self._serving, None
+        await new.work(self._died)  # what it declares may be refused: then the old one serves on
+        old, self._serving = self._serving, new
         if old is not None:
             self._let_go(old)
-        try:
-            await new.work(self._died)
-        except BaseException:
-            if old is not None:
-                self._refused_late()
-            raise
-        self._serving = new
         self._files = self._files[len(files) :]
         await self.store.release(check.release)
         retried = await self._failures.retry(self.store, self._warn) if files and self._retries else ()
@@ -249,9 +243,6 @@ class Supervisor:
             Live(generation=new.number, manifest=new.manifest, checked=check.checked, took_ms=took, files=files,
                  retried=retried)
         )  # fmt: skip
-
-    def _refused_late(self) -> None:
-        self._warn("no code runs now: the new code was refused after the old one had been let go; save to try again")
 
     def _refused(self, message: str, hint: str, traceback_text: str) -> None:
         manifest = self._serving.manifest if self._serving else None

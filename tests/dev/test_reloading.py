@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.dev.conftest import Start
@@ -243,3 +244,31 @@ def test_a_body_of_older_code_ends_on_it_and_the_rest_runs_on_the_new(dev: Start
     server.until("left", generation=1)
     assert server.result() == ["body of one", "then of two"]
     assert len(server.children()) == 1
+
+
+def test_what_is_refused_at_the_hello_leaves_the_last_good_code_running(dev: Start) -> None:
+    """Another project, which is up, has a workflow of the same id (S7.3): known only when the new code says what it has."""
+    server = dev()
+    good = server.until("live")
+    waiting(server)
+    other = server.folder.parent / "other"
+    (other / "workflows").mkdir(parents=True)
+    (other / "pyproject.toml").write_text('[tool.polos]\nname = "other"\n')
+    (other / "workflows" / "taken.py").write_text(
+        "from polos import workflow\n\n\n@workflow\nasync def taken(ctx) -> None: ...\n"
+    )
+    url = f"sqlite:///{server.folder}/.polos/polos.db"
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "polos_cli", "worker", "--database", url], cwd=other, env=server.env, text=True,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert worker.stderr is not None and "worker of other" in worker.stderr.readline()
+        server.edit(("@workflow", "@workflow\nasync def taken(ctx: WorkflowContext) -> None: ...\n\n\n@workflow"))
+        refused = server.until("refused")
+        assert "also one of the project 'other'" in refused["message"] and refused["serving"] == good["code"]
+        server.publish()
+        assert server.result(1) == "ship one"
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=30)
