@@ -26,6 +26,7 @@ class EntryOut(BaseModel):
     shape: dict[str, Any] | None = None
     error: FailureOut | None = None
     site: str = ""
+    code: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -34,7 +35,7 @@ class EntryOut(BaseModel):
         """Returns it as it is said."""
         return cls(key=entry.key, kind=entry.kind, outcome=entry.outcome, seq=entry.seq, after=entry.after,
                    attempt=entry.attempt, value=value_of(entry.value), shape=shape_of(entry.value),
-                   error=FailureOut.of(entry.failure), site=entry.site, started_at=at(entry.started_at),
+                   error=FailureOut.of(entry.failure), site=entry.site, code=entry.code, started_at=at(entry.started_at),
                    ended_at=at(entry.ended_at))  # fmt: skip
 
     def record(self) -> Entry:
@@ -42,7 +43,7 @@ class EntryOut(BaseModel):
         has_value = self.outcome is Outcome.COMPLETED
         return Entry(key=self.key, kind=self.kind, outcome=self.outcome, seq=self.seq, after=self.after,
                      attempt=self.attempt, value=stored_of(self.value, self.shape) if has_value else None,
-                     failure=self.error.record() if self.error else None, site=self.site,
+                     failure=self.error.record() if self.error else None, site=self.site, code=self.code,
                      started_at=microseconds(self.started_at) if self.started_at else 0,
                      ended_at=microseconds(self.ended_at) if self.ended_at else 0)  # fmt: skip
 

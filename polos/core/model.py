@@ -88,7 +88,11 @@ class Failure:
 
 @dataclass(slots=True, kw_only=True)  # frozen, its making would take four times as long, once a step
 class Entry:
-    """A row of the journal: the one outcome of one step. `after` is the `seq` of the last outcome delivered at its request."""
+    """A row of the journal: the one outcome of one step.
+
+    `after` is the `seq` of the last outcome delivered at its request; `code` the identity of the code that made it (empty:
+    the engine did, for a wait).
+    """
 
     key: str
     kind: Kind
@@ -102,6 +106,7 @@ class Entry:
     event: int | None = None
     site: str = ""
     arguments: str | None = None
+    code: str = ""
     started_at: int = 0
     ended_at: int = 0
 

@@ -25,9 +25,9 @@ from polos.settings import Settings, database_path
 
 GRACE = 10.0
 """Seconds that bodies of older code have to end in."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds before a worker that died is started again: doubled each time, from the first on again after `SETTLED`."""
-SETTLED = 30.0
+SETTLED = 15.0
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 

@@ -243,6 +243,7 @@ def _entry_json(entry: Entry) -> dict[str, object]:
         "error": None if failure is None else f"{failure.type_name}: {failure.message}",
         "traceback": None if failure is None else failure.traceback_text,
         "request": None if entry.request is None else orjson.loads(entry.request), "site": entry.site,
+        "code": entry.code or None,
         "started_at": rfc3339(entry.started_at), "ended_at": rfc3339(entry.ended_at),
         "duration_ms": (entry.ended_at - entry.started_at) // 1000,
     }  # fmt: skip

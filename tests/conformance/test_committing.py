@@ -378,3 +378,13 @@ async def test_an_answer_that_is_given_again_is_the_same_answer(store: Store) ->
     await store.resume(hand.execution.id, "ask", encode(1), "ans_1")
     with pytest.raises(AlreadyResumed):
         await store.resume(hand.execution.id, "ask", encode(1), "ans_2")
+
+
+async def test_entries_tell_which_code_made_them(store: Store) -> None:
+    await store.hello(WorkerInfo(id="wrk_1", pid=1, project="p", complete=True, workflow_ids=("wf",), code="c0de"), {})
+    hand = await begun(store)
+    answer = await hand.commit(record("a"), wait_event("e", "t"))
+    assert [entry.code for entry in answer.outcomes] == ["c0de"]
+    await store.publish([event("t", 1)])
+    made = {entry.key: entry.code for entry in await store.journal(hand.execution.id)}
+    assert made == {"a": "c0de", "e": ""}, "the engine completes a wait"

@@ -182,7 +182,7 @@ class Commit:
             self.next_seq += 1
         entry = Entry(
             key=key, kind=kind, outcome=outcome, seq=seq, after=after_, attempt=attempt, value=value, failure=failure,
-            request=request, event=event, site=site, arguments=arguments, started_at=started_at,
+            request=request, event=event, site=site, arguments=arguments, code=self.row[9] or "", started_at=started_at,
             ended_at=self.now if ended_at is None else ended_at,
         )  # fmt: skip
         self._entries.append({
@@ -190,7 +190,7 @@ class Commit:
             "outcome": str(outcome), "attempt": attempt, "value": value.text if value else None,
             "shape": value.shape if value else None, "checksum": value.checksum if value else None,
             "failure": failures.to_json(failure) if failure else None, "request": request, "event": event,
-            "site": site, "arguments": arguments, "started_at": started_at, "ended_at": entry.ended_at,
+            "site": site, "arguments": arguments, "code": self.row[9], "started_at": started_at, "ended_at": entry.ended_at,
         })  # fmt: skip
         self.written.append(entry)
 

@@ -52,7 +52,8 @@ def complete(
         "value": value.text if value else None, "shape": value.shape if value else None,
         "checksum": value.checksum if value else None,
         "failure": failures.to_json(failure) if failure else None,
-        "request": request, "event": event, "site": site, "arguments": None, "started_at": started_at, "ended_at": now,
+        "request": request, "event": event, "site": site, "arguments": None, "code": None,
+        "started_at": started_at, "ended_at": now,
     }  # fmt: skip
     yield from lifecycle(topic_id, [("wait_finish", told(execution, key, kind, now - started_at, outcome))], now)
     yield Changed(execution, None, worker_id, outcome=True)

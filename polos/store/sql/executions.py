@@ -125,12 +125,12 @@ def start(executions: Sequence[NewExecution], now: int) -> Tx[list[Started]]:
 def entry_from(row: Row) -> Entry:
     """Returns the entry of a row of `entries_after`."""
     (key, kind, outcome, seq, after_, attempt, value, shape, checksum, failure, request, event, site, arguments,
-     started_at, ended_at) = row  # fmt: skip
+     code, started_at, ended_at) = row  # fmt: skip
     return Entry(
         key=key, kind=Kind(kind), outcome=Outcome(outcome), seq=seq, after=after_, attempt=attempt,
         value=verified(value, shape, checksum, f"the outcome of step {key!r}") if value is not None else None,
         failure=failures.from_json(failure) if failure else None,
-        request=request, event=event, site=site, arguments=arguments, started_at=started_at, ended_at=ended_at,
+        request=request, event=event, site=site, arguments=arguments, code=code or "", started_at=started_at, ended_at=ended_at,
     )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def record_stop(number: int, execution_id: str, ending: Ending, now: int) -> Tx[
     yield "insert_entry", {
         "execution": number, "key": STOP_KEY, "seq": seq, "after": seq - 1, "kind": Kind.STOP, "outcome": outcome,
         "attempt": 1, "value": None, "shape": None, "checksum": None, "failure": None,
-        "request": orjson.dumps({"ran_for": ran_for}).decode(), "event": None, "site": "", "arguments": None,
+        "request": orjson.dumps({"ran_for": ran_for}).decode(), "event": None, "site": "", "arguments": None, "code": None,
         "started_at": now, "ended_at": now,
     }  # fmt: skip
     yield from lifecycle(topic, [("workflow_stopping", {"execution": number, "reason": str(ending)})], now)

@@ -83,7 +83,8 @@ UPDATE execution SET seq = seq + :outcomes, commit_number = :commit_number, stor
   log_lines = MAX(log_lines, :log_lines), deaths = CASE WHEN :outcomes > 0 THEN 0 ELSE deaths END,
   ran_for = ran_for + MAX(0, :now - seen_at), seen_at = :now
 WHERE number = :execution AND epoch = :epoch AND status = 'running' AND commit_number < :commit_number
-RETURNING seq, topic, event_position, id, root, life, parent, ending, queue
+RETURNING seq, topic, event_position, id, root, life, parent, ending, queue,
+  (SELECT w.code FROM worker w WHERE w.id = worker_id)
 
 -- name: lease_state
 SELECT status, epoch, commit_number, seq, worker_id, ending, run_timeout FROM execution WHERE number = :execution

@@ -1,12 +1,12 @@
 -- name: insert_entry
 INSERT INTO journal (execution, key, seq, after, kind, outcome, attempt, value, shape, checksum, failure, request, event,
-  site, arguments, started_at, ended_at)
+  site, arguments, code, started_at, ended_at)
 VALUES (:execution, :key, :seq, :after, :kind, :outcome, :attempt, :value, :shape, :checksum, :failure, :request, :event,
-  :site, :arguments, :started_at, :ended_at)
+  :site, :arguments, :code, :started_at, :ended_at)
 
 -- name: entries_after
 SELECT key, kind, outcome, seq, after, attempt, value, shape, checksum, failure, request, event, site, arguments,
-  started_at, ended_at
+  code, started_at, ended_at
 FROM journal WHERE execution = :execution AND superseded = 0 AND seq > :since ORDER BY seq
 
 -- name: insert_wait
@@ -110,7 +110,7 @@ GROUP BY j.key
 
 -- name: superseded_entries
 SELECT key, kind, outcome, seq, after, attempt, value, shape, checksum, failure, request, event, site, arguments,
-  started_at, ended_at, superseded
+  code, started_at, ended_at, superseded
 FROM journal WHERE execution = :execution AND superseded > 0 ORDER BY superseded, seq
 
 -- name: save_state

@@ -106,6 +106,7 @@ CREATE TABLE journal (
   event INTEGER,
   site TEXT NOT NULL,
   arguments TEXT,
+  code TEXT,
   started_at INTEGER NOT NULL,
   ended_at INTEGER NOT NULL
 );
