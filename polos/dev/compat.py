@@ -45,7 +45,7 @@ async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, l
     unknown: list[Misfit] = []
     found = Findings()
     with silence():
-        async for execution in _unfinished(store):
+        async for execution in unfinished(store):
             left = until - clock.monotonic()
             if left <= 0:
                 unlooked += 1
@@ -53,7 +53,7 @@ async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, l
             if execution.seq == 0 and execution.status is Status.QUEUED:
                 continues += 1  # nothing is recorded yet
                 continue
-            history = await _history(store, execution)
+            history = await history_of(store, execution)
             if history is None:
                 continue
             verdict = await replayer.replay(history, min(left, 1.5))
@@ -96,7 +96,8 @@ def what_to_do(execution: Execution, verdict: Verdict, code: str) -> Literal["ho
     return "release" if execution.blocked_code != code else "leave"
 
 
-async def _unfinished(store: ReadStore) -> AsyncIterator[Execution]:
+async def unfinished(store: ReadStore) -> AsyncIterator[Execution]:
+    """Yields every execution that has not ended, newest first."""
     wanted = ExecutionFilter(statuses=UNFINISHED, limit=AT_ONCE)
     before: int | None = None
     while True:
@@ -108,7 +109,7 @@ async def _unfinished(store: ReadStore) -> AsyncIterator[Execution]:
         before = page[-1].number
 
 
-async def _history(store: ReadStore, execution: Execution) -> History | None:
+async def history_of(store: ReadStore, execution: Execution) -> History | None:
     """Reads one history. First what has an outcome, then what waits for one: what comes in between is in neither, which
     makes the history shorter, and never wrong."""
     entries = await store.journal(execution.id)

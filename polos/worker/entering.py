@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from polos.authoring.context import WorkflowContext
 from polos.authoring.hooks import coroutine_of
 from polos.authoring.registry import Registry
+from polos.calls import RunPort
 from polos.core.durations import SECOND
 from polos.core.failure import record
 from polos.core.model import Outcome
@@ -16,8 +19,14 @@ from polos.worker.frames import is_ours
 from polos.worker.session import Session, SessionHost
 
 
-def session_for(host: SessionHost, claim: Claim, registry: Registry) -> Session:
-    """Returns a session that has started, or has ended an execution whose code cannot be."""
+def session_for(
+    host: SessionHost, claim: Claim, registry: Registry, port_of: Callable[[Session], RunPort] = lambda session: session
+) -> Session:
+    """Returns a session that has started, or has ended an execution whose code cannot be.
+
+    Args:
+        port_of: what stands between `ctx.step` and the session: by default the session itself.
+    """
     execution = claim.execution
     workflow = registry.get(execution.workflow_id)
     assert workflow is not None, "a worker claims only workflows of its own manifest"
@@ -34,5 +43,5 @@ def session_for(host: SessionHost, claim: Claim, registry: Registry) -> Session:
         else:
             session.refuse(Block(reason=divergence.input_mismatch(error)))
         return session
-    session.start(coroutine_of(workflow, WorkflowContext(session), payload))
+    session.start(coroutine_of(workflow, WorkflowContext(port_of(session)), payload))
     return session

@@ -10,15 +10,15 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 import orjson
 
 from polos.authoring.registry import Registry
-from polos.calls import RunCall
+from polos.calls import AnyCall, RunCall, RunPort
 from polos.clock import Clock, Ids, Rng
-from polos.core.model import Entry, Execution, FailedAttempt, Outcome, PendingWait
+from polos.core.model import Entry, Execution, FailedAttempt, Kind, Outcome, PendingWait, Stored
 from polos.core.ops import Block, CommitAnswer, Finish, Lease, Op
 from polos.ports import Claim
 from polos.worker.capture import Capture
@@ -49,13 +49,40 @@ class Verdict:
             ``diverges``: it does not, or a recorded value does not fit it any more; ``unknown``: that could not be told.
         reason: of a divergence: JSON text as it is stored with a blocked execution.
         message: why, for people.
-        ends: how the execution would end at once, if it would.
+        ends: how the execution would end at once, if it would; `value`: with what.
+        delivered: how many recorded outcomes had reached the code by then, of how many `recorded`.
+        changed: recorded steps whose arguments are others today, each with the line that asks for it (S1.8).
     """
 
     kind: Literal["continues", "diverges", "unknown"]
     reason: str = ""
     message: str = ""
     ends: Outcome | None = None
+    value: Stored | None = None
+    delivered: int = 0
+    recorded: int = 0
+    changed: tuple[tuple[str, str], ...] = ()
+
+
+class _Watched:
+    """Stands between `ctx.step` and a session, and compares arguments with those recorded."""
+
+    def __init__(self, session: Session, entries: Sequence[Entry], changed: list[tuple[str, str]]) -> None:
+        self._session = session
+        self._recorded = {entry.key: entry.arguments for entry in entries if entry.arguments}
+        self._changed = changed
+
+    def request(self, call: AnyCall) -> Any:
+        if (
+            isinstance(call, RunCall)
+            and call.arguments
+            and self._recorded.get(call.key, call.arguments) != call.arguments
+        ):
+            self._changed.append((call.key, call.site))
+        return self._session.request(call)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
 
 
 class Replayer:
@@ -84,14 +111,22 @@ class Replayer:
             lease=Lease(execution=execution.number, epoch=execution.epoch, worker_id="replay"), execution=execution,
             entries=tuple(history.entries), pending=tuple(history.pending), attempts=tuple(history.attempts),
         )  # fmt: skip
-        session = session_for(self, claim, self.registry)
+        changed: list[tuple[str, str]] = []
+        session = session_for(
+            self, claim, self.registry, lambda session: cast(RunPort, _Watched(session, history.entries, changed))
+        )
         try:
             async with asyncio.timeout(timeout):
-                return await asyncio.shield(self._verdict)
+                verdict = await asyncio.shield(self._verdict)
         except TimeoutError:
-            return Verdict(kind="unknown", message=self._waits_at or f"it did not come to rest within {timeout:g} s")
+            verdict = Verdict(kind="unknown", message=self._waits_at or f"it did not come to rest within {timeout:g} s")
         finally:
             session.drop()
+        recorded = [entry for entry in history.entries if entry.kind is not Kind.STOP]
+        return replace(
+            verdict, recorded=len(recorded), changed=tuple(changed),
+            delivered=sum(session.delivery.is_delivered(entry.key) for entry in recorded),
+        )  # fmt: skip
 
     def _is(self, verdict: Verdict) -> None:
         if not self._verdict.done():
@@ -105,7 +140,7 @@ class Replayer:
             if isinstance(op, Block):
                 self._is(self._blocked(op.reason))
             elif isinstance(op, Finish):
-                self._is(Verdict(kind="continues", ends=op.outcome))
+                self._is(Verdict(kind="continues", ends=op.outcome, value=op.value))
         answered: asyncio.Future[CommitAnswer] = self.loop.create_future()
         answered.set_result(CommitAnswer(outcomes=()))
         return answered

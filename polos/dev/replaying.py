@@ -1,0 +1,144 @@
+"""Replays recorded executions against today's code, for `polos replay` (S1.7, S1.8). Writes nothing, runs no step's body."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import orjson
+
+from polos.authoring.registry import Registry
+from polos.clock import Clock, SystemRng, TimeOrderedIds
+from polos.core.codec import plain
+from polos.core.model import Execution, Outcome
+from polos.core.status import TERMINAL, Status
+from polos.dev.compat import history_of, unfinished
+from polos.ports import ReadStore
+from polos.worker.replay import Replayer, Verdict, silence
+
+_OUTCOMES = {Status.COMPLETED: Outcome.COMPLETED, Status.FAILED: Outcome.FAILED, Status.CANCELLED: Outcome.CANCELLED}
+_ALIKE = 0.6
+"""How much two keys must have in common to be taken for one that was renamed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """Where the code left the history.
+
+    Attributes:
+        step: the recorded one; `recorded_site` and `site` are the lines then and now, where they are known.
+        asked: what the code asks for instead.
+        likely: what has probably been changed.
+    """
+
+    message: str
+    step: str | None = None
+    recorded_site: str = ""
+    asked: str | None = None
+    site: str = ""
+    likely: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What became of one replay.
+
+    Attributes:
+        kind: ``matches``: the code asks for all that is recorded, in its place (and ends as it ended, if it has);
+            ``diverges``; ``differs``: all outcomes match, and the end is another; ``unknown``.
+        delivered: how many of the `recorded` outcomes reached the code.
+        changed: steps whose arguments are others today, each with its line: a warning, not an error (S1.8).
+        codes: the identities of the code that made the history.
+        took_ms: how long it took.
+    """
+
+    execution: Execution
+    kind: Literal["matches", "diverges", "differs", "unknown"]
+    message: str = ""
+    divergence: Divergence | None = None
+    delivered: int = 0
+    recorded: int = 0
+    changed: tuple[tuple[str, str], ...] = ()
+    codes: tuple[str, ...] = ()
+    took_ms: float = 0.0
+
+
+async def replay(
+    store: ReadStore, registry: Registry, executions: Sequence[Execution], clock: Clock, timeout: float = 30.0
+) -> AsyncIterator[Report]:
+    """Yields a report for each; `timeout`: seconds for one. What replayed code prints is not shown."""
+    replayer = Replayer(registry, clock=clock, ids=TimeOrderedIds(), rng=SystemRng())
+    for execution in executions:
+        history = await history_of(store, execution)
+        if history is None:
+            continue
+        began = clock.monotonic()
+        with silence():
+            verdict = await replayer.replay(history, timeout)
+        took = (clock.monotonic() - began) * 1000
+        codes = tuple(dict.fromkeys(entry.code for entry in history.entries if entry.code))
+        yield _report(history.execution, verdict, codes, took)
+
+
+async def all_unfinished(store: ReadStore) -> list[Execution]:
+    """Returns every execution that has not ended, newest first."""
+    return [execution async for execution in unfinished(store)]
+
+
+def _report(execution: Execution, verdict: Verdict, codes: tuple[str, ...], took: float) -> Report:
+    kind: Literal["matches", "diverges", "differs", "unknown"] = "unknown"
+    message, divergence = verdict.message, None
+    if verdict.kind == "diverges":
+        kind, divergence = "diverges", _divergence(verdict)
+    elif verdict.kind == "continues":
+        message = _other_end(execution, verdict)
+        kind = "differs" if message else "matches"
+    return Report(
+        execution=execution, kind=kind, message=message, divergence=divergence, delivered=verdict.delivered,
+        recorded=verdict.recorded, changed=verdict.changed, codes=codes, took_ms=took,
+    )  # fmt: skip
+
+
+def _other_end(execution: Execution, verdict: Verdict) -> str:
+    """Returns how today's end differs from the recorded one; empty: it does not, or there was none yet."""
+    if execution.status not in TERMINAL or execution.status is Status.CANCELLED:
+        return ""
+    if verdict.ends is None:
+        # Its last outcomes may have been those of steps that never ended; a failed one may be cut where it failed.
+        return f"it {execution.status.value} then; today's code goes on after what is recorded"
+    if verdict.ends is not _OUTCOMES[execution.status]:
+        return f"it {execution.status.value} then, and would be {verdict.ends.value} now"
+    if execution.status is Status.COMPLETED and execution.result is not None and verdict.value is not None:
+        then, now = plain(execution.result), plain(verdict.value)
+        if then != now:
+            return f"its result was {_short(then)}, and would be {_short(now)} now"
+    return ""
+
+
+def _short(value: object) -> str:
+    text = orjson.dumps(value, default=str).decode()
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _divergence(verdict: Verdict) -> Divergence:
+    told = orjson.loads(verdict.reason)
+    step, asked = told.get("step"), told.get("asked")
+    return Divergence(
+        message=str(told.get("message", "")), step=step, recorded_site=told.get("recorded_site") or "", asked=asked,
+        site=told.get("site") or "", hint=told.get("hint") or "", likely=_likely(str(told.get("kind")), step, asked),
+    )  # fmt: skip
+
+
+def _likely(kind: str, step: str | None, asked: str | None) -> str:
+    if kind == "stored_value_mismatch":
+        return "the type of its value was changed"
+    if step is None:
+        return ""
+    if asked is None:
+        return f"the step {step!r} was removed, or comes in another branch now"
+    if difflib.SequenceMatcher(None, step, asked).ratio() >= _ALIKE:
+        return f"{step!r} was renamed to {asked!r}"
+    return f"{asked!r} was put before {step!r}, or {step!r} was removed or renamed"
