@@ -1,0 +1,66 @@
+"""`polos replay` and `polos diff`, typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.cli.shell import Shell
+
+
+def approved(tmp_path: Path) -> Shell:
+    """A project with two executions that ended in different ways."""
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".", "--template", "approval").code == 0
+    for item, answer in (("Pen", "true"), ("Cup", "false")):
+        id_ = shell.polos("invoke", "approval", f"item={item}", "amount:=3").out.strip()
+        assert shell.polos("resume", id_, "await_approval", f"approved:={answer}").code == 0
+        assert shell.polos("run", "--attach", id_).code == 0
+    return shell
+
+
+def test_the_same_code_matches_and_changed_code_diverges_with_both_lines(tmp_path: Path) -> None:
+    shell = approved(tmp_path)
+    done = shell.polos("replay", "1", "2")
+    assert done.code == 0 and done.out.count("matches") == 2 and "ordering" not in done.out + done.err
+    file = tmp_path / "workflows" / "approval.py"
+    text = file.read_text()
+    file.write_text(text.replace('step.run("look_up_budget"', 'step.run("look_up"'))
+    done = shell.polos("replay", "last")
+    assert done.code == 6
+    assert (
+        "- look_up_budget  workflows/approval.py:39" in done.out and "+ look_up " in done.out and "renamed" in done.out
+    )
+    ci = shell.polos("replay", "1", "2", "--ci")
+    assert ci.code == 6 and [line.get("verdict") for line in ci.lines] == ["diverges", "diverges", None]
+    suite = ElementTree.parse(tmp_path / "polos-replay.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "2")
+    file.write_text(text.replace("look_up_budget, input.item", "look_up_budget, input.item.lower()"))
+    done = shell.polos("replay", "1", "--json")
+    assert done.code == 0 and done.lines[0]["changed"] == [
+        {"step": "look_up_budget", "site": "workflows/approval.py:39"}
+    ]
+
+
+def test_with_nothing_unfinished_all_is_nothing(tmp_path: Path) -> None:
+    shell = approved(tmp_path)
+    done = shell.polos("replay", "--all")
+    assert (done.code, done.out) == (0, "") and "nothing to replay" in done.err
+    assert shell.polos("replay").code == 2 and shell.polos("replay", "1", "--all").code == 2
+    assert shell.polos("replay", "99").code == 3
+
+
+def test_two_executions_are_compared(tmp_path: Path) -> None:
+    shell = approved(tmp_path)
+    done = shell.polos("diff", "1", "2")
+    assert done.code == 0
+    for shown in ('~ .item  "Pen" → "Cup"', "~ .data.approved  true → false", "- execute", "+ tell"):
+        assert shown in done.out, done.out
+    assert "created_at" not in done.out
+    told = shell.polos("diff", "1", "2", "--json").json
+    assert [(step["step"], step["sort"]) for step in told["steps"]] == [
+        ("look_up_budget", "changed"), ("await_approval", "changed"), ("execute", "only_first"), ("tell", "only_second"),
+    ]  # fmt: skip
+    same = shell.polos("diff", "1", "1")
+    assert same.code == 0 and "they are the same" in same.err
+    assert shell.polos("diff", "1", "99").code == 3
