@@ -78,7 +78,8 @@ def waiting() -> Iterator[History]:
 
 
 def test_the_same_code_continues_and_no_body_runs(waiting: History) -> None:
-    assert replay(recorded, waiting) == Verdict(kind="continues")
+    verdict = replay(recorded, waiting)
+    assert (verdict.kind, verdict.delivered, verdict.recorded, verdict.changed) == ("continues", 2, 2, ())
     assert ran == []
 
 
@@ -89,7 +90,7 @@ def test_code_that_goes_on_differently_after_the_history_continues(waiting: Hist
         await asyncio.gather(ctx.step.wait_for_event("approval", topic="approval"), ctx.step.run("new", body("new")))
         return "done"
 
-    assert replay(changed, waiting) == Verdict(kind="continues")
+    assert replay(changed, waiting).kind == "continues"
     assert ran == []
 
 
@@ -141,7 +142,8 @@ def test_code_that_would_end_at_once_is_told_how(waiting: History) -> None:
         assert not waits.done()
         raise ValueError("no")
 
-    assert replay(raises, waiting) == Verdict(kind="continues", ends=Outcome.FAILED)
+    verdict = replay(raises, waiting)
+    assert (verdict.kind, verdict.ends) == ("continues", Outcome.FAILED)
 
 
 def test_a_workflow_that_is_gone_is_not_known(waiting: History) -> None:
