@@ -103,7 +103,7 @@ def test_one_of_the_two_is_killed(
     every = request.config.getoption("--long")
     kills = [KillOne(kill.point, kill.occurrence, victim=victim) for kill in chosen(points[victim], every)]
     if not every:
-        kills = kills[:: 4 if victim == "owner" else 2]
+        kills = kills[:: 4 if victim == "owner" else 1]
     found = sweep(tmp_path, [(kill,) for kill in kills], lambda folder, one: attempt(folder, one, expected))
     wrong = sum(bool(trial.wrong) for trial in found)
     killed = sum(trial.killed for trial in found)

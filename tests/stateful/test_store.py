@@ -402,7 +402,7 @@ def test_the_store_and_a_plain_model_hold_the_same() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         StoreMachine,
         settings=settings(
-            max_examples=50, stateful_step_count=50, deadline=None, database=None, derandomize=True,
+            max_examples=30, stateful_step_count=50, deadline=None, database=None, derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

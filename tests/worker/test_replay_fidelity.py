@@ -26,7 +26,11 @@ def differences(seed: int) -> list[str]:
         return [f"hangs: {stuck}"]
 
 
-@pytest.mark.parametrize("start", range(0, 1000, CHUNK))
+SEEDS = [pytest.param(start, marks=[pytest.mark.long] if start >= 500 else []) for start in range(0, 2_000, CHUNK)]
+"""500 programs each time, 2,000 with --long."""
+
+
+@pytest.mark.parametrize("start", SEEDS)
 def test_random_programs_replay_as_they_ran(start: int) -> None:
     bad = []
     for seed in range(start, start + CHUNK):
@@ -50,7 +54,7 @@ def differences_stopped(seed: int) -> list[str]:
         return [f"hangs: {stuck}"]
 
 
-@pytest.mark.parametrize("start", range(0, 500, CHUNK))
+@pytest.mark.parametrize("start", SEEDS)
 def test_random_programs_that_are_stopped_replay_as_they_ran(start: int) -> None:
     bad = []
     for seed in range(start, start + CHUNK):
