@@ -48,6 +48,8 @@ class Question:
 class Claim:
     """What a claim brings: the execution under its new lease, and every outcome after `since`, which the worker has.
 
+    With them it knows all up to the execution's `seq`, which may be that of a superseded one (S9.4).
+
     `is_held`: the worker had the execution in memory when it asked, so that pending waits are left out.
     """
 

@@ -52,10 +52,13 @@ class Delivery:
 
     Attributes:
         after: the `seq` of the last outcome delivered; what a request made now records.
-        seq: the `seq` of the last outcome known.
+        seq: up to which all outcomes are known. After a retry the last of them may be superseded (S9.4).
+
+    Args:
+        up_to: the counter of the execution when `entries` were read: they are all that it has up to there.
     """
 
-    def __init__(self, entries: Sequence[Entry] = (), pending: Iterable[PendingWait] = ()) -> None:
+    def __init__(self, entries: Sequence[Entry] = (), pending: Iterable[PendingWait] = (), up_to: int = 0) -> None:
         self._entries = sorted(entries, key=lambda entry: entry.seq)
         self._by_key: dict[str, Entry | PendingWait] = {entry.key: entry for entry in self._entries}
         # The stop of an execution comes from outside: its code never asks for it.
@@ -73,7 +76,7 @@ class Delivery:
         self._cancelled: set[str] = set()
         self._delivered: set[str] = set()
         self.after = 0
-        self.seq = self._entries[-1].seq if self._entries else 0
+        self.seq = max(up_to, self._entries[-1].seq) if self._entries else up_to
         self.early: list[tuple[str, int, int]] = []
 
     @property
@@ -103,6 +106,10 @@ class Delivery:
             if entry.seq > self.seq:
                 self._entries.append(entry)
                 self.seq = entry.seq
+
+    def knows(self, seq: int) -> None:
+        """Notes that all outcomes up to `seq` have been given."""
+        self.seq = max(self.seq, seq)
 
     def next(self) -> Next:
         """Returns what to do at this rest. Delivered outcomes and ones for nobody are passed for good."""

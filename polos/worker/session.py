@@ -72,7 +72,7 @@ class Session:
         self.store, self.clock, self.ids, self.rng = host.store, host.clock, host.ids, host.rng
         self.loop, self.pool = host.loop, host.pool
         self._execution = claim.execution
-        self.delivery = Delivery(claim.entries, claim.pending)
+        self.delivery = Delivery(claim.entries, claim.pending, claim.execution.seq)
         self.run = Run(claim.execution.id, self.loop, self)
         self.requests: dict[str, Request] = {}
         self.held: list[Request] = []
@@ -388,6 +388,7 @@ class Session:
         self._time.begin(claim.execution.ran_for)
         self.bodies.lease_begins(claim)
         self._take_outcomes(claim.entries)
+        self.delivery.knows(claim.execution.seq)
         for request in self._open.values():
             self.bodies.wake(request)
         self.outbox.renew(claim.lease)

@@ -64,7 +64,7 @@ class Hand:
         self.lease: Lease = claimed.lease
         self.execution = claimed.execution
         self.number = 0
-        self.since = max((entry.seq for entry in claimed.entries), default=0)
+        self.since = claimed.execution.seq
 
     async def commit(self, *ops: Op) -> CommitAnswer:
         self.number += 1
