@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from polos.core.manifest import Declared, QueueRule, WorkerInfo
 from polos.core.model import Outcome
 from polos.core.ops import Finish
 from polos.ports import Store
-from tests.conformance.acts import Hand, SetClock, claim, event, park, start, wait_event
+from tests.conformance.acts import Hand, SetClock, claim, event, park, record, start, wait_event
 
 
 async def works(store: Store, limit: int | None = 1, id: str = "wrk_1", **facts: Any) -> None:
@@ -142,3 +145,31 @@ async def test_every_line_has_its_turn_however_many_there_are(store: Store) -> N
     for _ in range(60):
         got += await taken(store, limit=10)
     assert sorted(got) == list(range(1, 451))
+
+
+@pytest.mark.parametrize("limit", [5, None])
+async def test_those_of_another_worker_at_the_front_keep_none_from_a_free_place(
+    store: Store, limit: int | None
+) -> None:
+    await works(store, limit)
+    await works(store, limit, id="wrk_2", workflow_ids=("other",))
+    await start(store, queue="q")
+    await start(store, "other", queue="q")
+    assert await taken(store, "wrk_2", limit=1, workflows=["other"]) == [2]
+
+
+async def test_a_retried_one_may_wait_again_and_its_place_is_free(store: Store) -> None:
+    await works(store, 1)
+    await start(store, queue="q")
+    (claimed,) = await claim(store)
+    hand = Hand(store, claimed)
+    await hand.commit(wait_event("e", "t"), park("e"))
+    await store.cancel(hand.execution.id)
+    hand = await hand.reclaimed()
+    await hand.commit(replace(record("undo"), after=1))
+    await hand.commit(Finish(outcome=Outcome.CANCELLED))
+    await store.retry(hand.execution.id)
+    hand = await hand.reclaimed()
+    assert (await hand.commit(wait_event("e", "t"), park("e"))).parked
+    await start(store, queue="q")
+    assert await taken(store) == [2]

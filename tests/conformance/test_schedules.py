@@ -237,3 +237,32 @@ async def test_a_backfill_starts_each_past_slot_once(store: Store, clock: SetClo
     assert len(await payloads(store)) == 4, "a slot starts at most one, whoever comes first"
     with pytest.raises(UsageError, match="1,000"):
         await store.backfill_schedule(id_, now - 2000 * MINUTE, now)
+
+
+async def test_a_queued_slot_that_a_backfill_ran_holds_up_none_behind_it(store: Store, clock: SetClock) -> None:
+    await works(store, every_minute(overlap="queue"))
+    for _ in range(3):
+        clock.move(60)
+        await store.fire_due()
+    second = clock.now() - MINUTE
+    await store.backfill_schedule((await only(store)).id, second, second + 1)
+    assert (await only(store)).queued == 1
+    await end_all(store)
+    assert (await only(store)).queued == 0
+    assert sorted(payload["timestamp"].minute for payload in await payloads(store)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("how", ["paused", "removed"])
+async def test_what_waits_is_not_started_once_its_schedule_is(store: Store, clock: SetClock, how: str) -> None:
+    await works(store, every_minute(overlap="queue"))
+    for _ in range(3):
+        clock.move(60)
+        await store.fire_due()
+    if how == "paused":
+        await store.change_schedule((await only(store)).id, "pause")
+        found = await only(store)
+        assert (found.queued, found.skipped) == (0, 2), "counted, never silent"
+    else:
+        await works(store)
+    await end_all(store)
+    assert len(await payloads(store)) == 1

@@ -11,7 +11,7 @@ from polos.core.model import Ending, Entry, Failure, Kind, Outcome
 from polos.core.ops import Block, Expire, Finish
 from polos.core.status import Status
 from polos.errors import ExecutionEnded, LeaseLost, UnknownExecution
-from polos.ports import Store
+from polos.ports import ExecutionFilter, Store
 from tests.conformance.acts import (
     SECOND,
     Hand,
@@ -24,6 +24,7 @@ from tests.conformance.acts import (
     record,
     start,
     stored,
+    value_of,
     wait_event,
     wait_timer,
 )  # fmt: skip
@@ -438,3 +439,54 @@ async def test_what_has_not_ended_or_completed_is_not_retried(store: Store) -> N
         await store.retry(hand.execution.id)
     with pytest.raises(UnknownExecution):
         await store.retry(new().id)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_child_that_was_asked_for_before_its_parent_was_told_is_stopped_too(store: Store, waits: bool) -> None:
+    await works(store)
+    hand = await begun(store)
+    await hand.commit(record("a"))
+    await store.cancel(hand.execution.id)
+    answer = await hand.commit(children("c", 2, waits=waits))
+    stop, other = answer.outcomes
+    assert stop.kind is Kind.STOP and other.key == "c"
+    found = await store.search(ExecutionFilter(workflow_id="child"))
+    assert [one.status for one in found] == [Status.CANCELLED] * 2
+    await hand.commit(_after(children("undo", 1, waits=waits), 2))
+    assert len(await claim(store, workflows=["child"])) == 1, "what it asks for once it is told does run"
+
+
+async def test_a_child_of_an_open_batch_that_is_retried_is_awaited_again(store: Store) -> None:
+    await works(store)
+    hand = await begun(store)
+    await hand.commit(children("c", 2), park("c"))
+    first, second = (Hand(store, one) for one in await claim(store, workflows=["child"]))
+    broken = Failure(type_name="E", message="m")
+    for _ in range(3):
+        await first.commit(Finish(outcome=Outcome.FAILED, failure=broken))
+        await store.retry(first.execution.id)
+        first = await first.reclaimed(workflows=["child"])
+    await first.commit(Finish(outcome=Outcome.COMPLETED, value=stored("first")))
+    assert await state(store, hand) is Status.WAITING
+    await second.commit(Finish(outcome=Outcome.COMPLETED, value=stored("second")))
+    (entry,) = (await hand.reclaimed()).claimed.entries
+    assert [one["result"] for one in value_of(entry)] == ["first", "second"]
+
+
+async def test_a_retry_of_a_cancelled_one_takes_back_the_cancel_of_all_that_it_stopped(
+    store: Store, clock: SetClock
+) -> None:
+    await works(store)
+    hand = await begun(store)
+    await hand.commit(children("started", 2, waits=False))
+    await hand.commit(wait_event("e", "t"), park("e"))
+    gone, begun_ = (Hand(store, one) for one in await claim(store, workflows=["child"]))
+    await store.cancel(gone.execution.id)
+    await gone.commit(Finish(outcome=Outcome.CANCELLED))
+    clock.move(1)
+    await store.cancel(hand.execution.id)
+    await begun_.commit(Finish(outcome=Outcome.CANCELLED))
+    hand = await hand.reclaimed()
+    await hand.commit(Finish(outcome=Outcome.CANCELLED))
+    numbers = (hand.execution.number, begun_.execution.number)
+    assert (await store.retry(hand.execution.id)).reopened == numbers, "and of no other"

@@ -122,3 +122,28 @@ async def test_a_worker_that_runs_only_its_own_registers_none(store: Store) -> N
     await register(store, EventTrigger(workflow_id="greet", topic="t"), claims="own")
     (published,) = await store.publish([event("t", 1)])
     assert published.started == () and await started(store) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "at_once", "later"),
+    [
+        ({"batch_size": 1}, [0, 1, 2, 3, 4], []),
+        ({"batch_size": 2}, [[0, 1], [2, 3]], []),
+        ({"batch_size": 9, "batch_timeout": 5_000_000}, [], [[0, 1, 2, 3, 4]]),
+        ({"batch_size": 2, "batch_timeout": 5_000_000}, [[0, 1], [2, 3]], [[4]]),
+    ],
+)
+async def test_events_gathered_under_former_rules_follow_the_new_ones(
+    store: Store, clock: SetClock, rules: dict[str, Any], at_once: list[Any], later: list[Any]
+) -> None:
+    def data(payload: dict[str, Any]) -> Any:
+        return [one["data"] for one in payload["events"]] if "events" in payload else payload["data"]
+
+    await register(store, EventTrigger(workflow_id="greet", topic="t", batch_size=10))
+    await store.publish([event("t", n) for n in range(5)])
+    clock.move(3)
+    await register(store, EventTrigger(workflow_id="greet", topic="t", **rules))
+    assert [data(payload) for payload in await started(store)] == at_once
+    clock.move(2)
+    await store.fire_due()
+    assert [data(payload) for payload in await started(store)] == at_once + later

@@ -11,11 +11,13 @@ from polos import (
     ExecutionEnded,
     ExecutionFailed,
     NonRetryableError,
+    Queue,
     UsageError,
     WorkflowContext,
     current_step,
     workflow,
 )
+from polos.testing import PolosEnv
 from tests.engine.conftest import Engine
 from tests.engine.looks import waits
 
@@ -184,3 +186,22 @@ async def test_one_that_failed_of_itself_goes_on_with_todays_code(engine: Engine
         assert (await polos.retry(handle.id)).superseded == ()
         assert await polos.result(handle.id, 10) == "first"
     assert [what for what, _ in ran] == ["first"]
+
+
+@workflow(id="retrying.halting", queue=Queue("retrying.one", concurrency_limit=1))
+async def halting(ctx: WorkflowContext) -> Any:
+    try:
+        return (await ctx.step.wait_for_event("go", "retrying.go")).data
+    finally:
+        await ctx.step.run("undo", note, "undo")
+
+
+def test_a_retried_one_that_waits_again_gives_up_its_place() -> None:
+    with PolosEnv([halting]) as env:
+        first = env.start(halting)
+        env.cancel(first)
+        env.retry(first)
+        assert first.status == "waiting"
+        assert env.start(halting).status == "waiting", "it had its turn"
+        env.publish("retrying.go", 1)
+        assert first.result == 1

@@ -15,6 +15,7 @@ from polos.core.waits import children_channel, execution_channel, same_value
 from polos.store.sql import executions
 from polos.store.sql.completion import batch_results, end_of, is_ended
 from polos.store.sql.lifecycle import told
+from polos.store.sql.stopping import stop_asked_before
 from polos.store.sql.tx import Tx
 
 if TYPE_CHECKING:
@@ -22,8 +23,19 @@ if TYPE_CHECKING:
 
 
 def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
-    """Starts the children of one step, once per (parent, key), and their wait where the step ends with them."""
+    """Starts the children of one step, once per (parent, key), and their wait where the step ends with them.
+
+    Where the code asked for them before it was told of its stop, they are stopped with it (S8.4).
+    """
     yield from commit.flush()
+    new = yield from _start_children(commit, op)
+    if new and commit.row[7] is not None:
+        commit.elsewhere = True
+        yield from stop_asked_before(commit.execution, op.after, new, commit.now)
+
+
+def _start_children(commit: Commit, op: StartChildren) -> Tx[list[int]]:
+    """Returns the numbers of those that are new."""
     rows = yield "claimed_rows", {"numbers": orjson.dumps([commit.execution]).decode()}
     root_id, root_workflow_id = rows[0][16], rows[0][17]
     refused = yield from _conflict(op)
@@ -32,7 +44,7 @@ def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
         commit.enter(op.key, kind, Outcome.FAILED, op.after, op.site, op.started_at, failure=refused,
                                seq=(yield from _extra_seq(commit)) if op.waits else None)  # fmt: skip
         commit.told.append(("step_failed", told(commit.execution, op.key, kind) | {"error_type": refused.type_name}))
-        return
+        return []
     started, open_ = yield from _known_children(commit, op, root_id, root_workflow_id)
     for index, child in enumerate(op.children if not started else ()):
         parent = executions.Parent(
@@ -48,6 +60,7 @@ def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
         )
         started.append((yield from executions.start_one(child, commit.now, parent)))
         open_ += 1
+    new = [one.number for one in started if one.created]
     handles = [
         {"id": s.id, "number": s.number, "workflow_id": s.workflow_id, "root_execution_id": s.root_id,
          "root_workflow_id": s.root_workflow_id} for s in started
@@ -58,7 +71,7 @@ def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
         commit.enter(op.key, Kind.INVOKE, Outcome.COMPLETED, op.after, op.site, op.started_at,
                                value=value, request=request)  # fmt: skip
         commit.told.append(("step_finish", told(commit.execution, op.key, Kind.INVOKE, commit.now - op.started_at)))
-        return
+        return new
     channel = children_channel(commit.execution, op.key) if op.batch else execution_channel(started[0].id)
     yield from commit.insert_wait(op.key, Kind.CHILD, op.after, channel, None, op.site, op.started_at,
                                  remaining=open_, request=request)  # fmt: skip
@@ -68,6 +81,7 @@ def start_children(commit: Commit, op: StartChildren) -> Tx[None]:
             yield from commit.complete(op.key, value=results)
     elif not started[0].created:
         yield from _await_known(commit, op, started)
+    return new
 
 
 def _known_children(

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 
-from polos.core.admission import Line, Waiting, admitted, free_places
 from polos.core.model import Ending, Execution, verified
 from polos.core.ops import Lease
 from polos.core.status import SUSPECT, Change, Status, after
@@ -47,6 +46,7 @@ def claim(request: ClaimRequest, now: int, turn: Turn | None = None) -> Tx[list[
         back = suspects[1:]
         numbers = orjson.dumps(back).decode()
         yield "put_back", {"queued": after(Status.RUNNING, Change.RELEASE), "numbers": numbers}
+        yield Queued()  # another worker may take them
         rows = [row for row in rows if row[0] not in back]
         rows += yield from _take({**asked, "limit": request.limit - len(rows), "deaths_below": SUSPECT}, turn)
     if not rows:
@@ -95,14 +95,18 @@ def _admitted(asked: dict[str, Any], turn: Turn) -> Tx[list[int]]:
 
 
 def _front(asked: dict[str, Any], queue: str, key: str, limit: int | None, running: int) -> Tx[list[tuple[int, int]]]:
-    """Returns those of one line that the worker may take."""
-    free = free_places(limit, running)
-    if free == 0:
+    """Returns those of one line that the worker may take.
+
+    Whoever came first keeps a place also while it waits for another worker: nobody passes it. Without a limit there
+    are places for all.
+    """
+    places = asked["limit"] if limit is None else limit - running
+    if places <= 0:
         return []
-    most = asked["limit"] if free is None else min(free, asked["limit"])
-    front = yield "line_front", {**asked, "queue": queue, "concurrency_key": key, "limit": most}
-    waiting = [Waiting(number, placed_at, bool(is_mine)) for number, placed_at, is_mine in front]
-    return [(one.placed_at, one.number) for one in admitted(Line(limit, running, waiting))]
+    front = yield "line_front", {
+        **asked, "queue": queue, "concurrency_key": key, "places": places, "only_mine": int(limit is None)
+    }  # fmt: skip
+    return [(placed_at, number) for number, placed_at in front]
 
 
 def _claim_of(row: Row, request: ClaimRequest, now: int) -> Tx[Claim | None]:

@@ -83,7 +83,7 @@ def ended(execution_id: str, parent: tuple[int, str] | None, now: int) -> Tx[Non
     if parent is None:
         return
     number, key = parent
-    rows = yield "child_ended", {"channel": children_channel(number, key)}
+    rows = yield "child_ended", {"channel": children_channel(number, key), "child": execution_id}
     if rows and rows[0][2] == 0:
         results = yield from batch_results(number, key)
         yield from complete(number, key, Outcome.COMPLETED, now, value=results)

@@ -9,6 +9,7 @@ import orjson
 from polos.core.cut import superseded_by_retry
 from polos.core.model import Entry, Kind, Outcome, Retried
 from polos.core.status import Change, Status, after
+from polos.core.waits import children_channel
 from polos.errors import ExecutionEnded, UnknownExecution, UsageError
 from polos.store.sql import executions
 from polos.store.sql.lifecycle import lifecycle
@@ -72,7 +73,8 @@ def _reopen(number: int, now: int, reopened: list[int]) -> Tx[tuple[int, tuple[s
     status, error_type, ended_at, failure, cause_key = (yield "end_to_take_back", {"execution": number})[0]
     entries = yield from executions.entries_after(number, 0)
     taken = superseded_by_retry(entries, cause_key)
-    cause = next((entry.key for entry in taken if entry.kind is Kind.STOP), cause_key)
+    stop = next((entry for entry in taken if entry.kind is Kind.STOP), None)
+    cause = stop.key if stop else cause_key
     queued = after(Status(status), Change.RETRY)
     life, topic, id_ = (yield "reopen", {"execution": number, "queued": queued, "now": now})[0]
     yield "insert_life", {
@@ -80,6 +82,9 @@ def _reopen(number: int, now: int, reopened: list[int]) -> Tx[tuple[int, tuple[s
         "cause_key": cause, "ended_at": ended_at, "now": now,
     }  # fmt: skip
     yield "delete_result", {"execution": number}
+    _, _, parent, parent_key, *_ = (yield "ending_facts", {"execution": number})[0]
+    if parent is not None:  # where its batch is awaited, it is awaited again
+        yield "child_reopened", {"channel": children_channel(parent, parent_key), "child": id_}
     keys = [entry.key for entry in taken]
     named = orjson.dumps(keys).decode()
     yield "supersede_entries", {"execution": number, "life": life, "keys": named}
@@ -91,17 +96,20 @@ def _reopen(number: int, now: int, reopened: list[int]) -> Tx[tuple[int, tuple[s
     yield from lifecycle(topic, [("workflow_retried", {"execution": number, "life": life})], now)
     yield Changed(number, id_)
     reopened.append(number)
-    yield from _reopen_children(number, life, entries, taken, now, reopened)
+    stopped_at = stop.ended_at if stop else ended_at if status == Status.CANCELLED else None
+    yield from _reopen_children(number, life, entries, taken, stopped_at, now, reopened)
     return life, tuple(keys)
 
 
 def _reopen_children(
-    number: int, life: int, entries: Sequence[Entry], taken: Sequence[Entry], now: int, reopened: list[int]
-) -> Tx[None]:
-    """Reopens the children that had failed and will be asked for again: as the same children."""
+    number: int, life: int, entries: Sequence[Entry], taken: Sequence[Entry], stopped_at: int | None, now: int,
+    reopened: list[int],
+) -> Tx[None]:  # fmt: skip
+    """Reopens, as the same children, those that had failed and will be asked for again, and those stopped with it."""
     superseded = {entry.key for entry in taken}
     live = {entry.key for entry in entries} - superseded
     awaited = {_awaited(one) for one in taken if one.kind is Kind.CHILD and one.outcome is not Outcome.COMPLETED}
-    for child, id_, _, key in (yield "open_children", {"execution": number, "life": life}):
-        if key not in live or id_ in awaited:
+    for child, id_, status, key, ended_at in (yield "open_children", {"execution": number, "life": life}):
+        was_stopped = stopped_at is not None and status == Status.CANCELLED and ended_at >= stopped_at
+        if was_stopped or key not in live or id_ in awaited:
             yield from _reopen(child, now, reopened)

@@ -29,7 +29,8 @@ def register(worker: WorkerInfo, now: int) -> Tx[None]:
         yield from _put(rule, True, worker.project, _declared_id(rule), now)
     if worker.complete:
         declared = orjson.dumps([f"{rule.workflow_id}/{rule.key}" for rule in worker.schedules]).decode()
-        yield "remove_schedules", {"project": worker.project, "declared": declared}
+        for (number,) in (yield "remove_schedules", {"project": worker.project, "declared": declared}):
+            yield from _drop_slots(number)
 
 
 def put(rule: ScheduleRule, id_: str, now: int) -> Tx[str]:
@@ -82,6 +83,7 @@ def change(id_: str, what: str, now: int) -> Tx[None]:
         return
     if what == "pause":
         yield "pause_schedule", {"number": number}
+        yield from _drop_slots(number)
     elif what == "resume":
         schedule = yield from _schedule(number)
         if not schedule.is_paused:
@@ -126,6 +128,7 @@ def backfill(id_: str, since: int, until: int, now: int) -> Tx[list[int]]:
         new = NewExecution(id=_execution_id(schedule, at), workflow_id=schedule.rule.workflow_id, input=value)
         rows = yield "execution_by_id", {"id": new.id}
         if not rows:
+            yield "delete_slot", {"schedule": number, "at": at}  # if it waited for the one before it: it runs now
             started.append((yield from executions.start_one(new, now, schedule=number)).number)
     return started
 
@@ -161,27 +164,35 @@ def _fire(number: int, now: int) -> Tx[None]:
     skipped = 0
     yield "advance_schedule", {"number": number, "next_at": found.next_at, "skipped": 0, "missed": found.missed}
     for index, slot in enumerate(found.slots):
-        is_busy = schedule.rule.overlap != "allow" and bool((yield "is_schedule_busy", {"number": number}))
-        if not is_busy:
-            yield from _start_slot(number, slot, now)
-            continue
         waiting = (yield "count_slots", {"schedule": number})[0][0]
-        if index < found.made_good or (schedule.rule.overlap == "queue" and waiting < BACKLOG):
+        is_busy = waiting or bool((yield "is_schedule_busy", {"number": number}))
+        if schedule.rule.overlap == "allow" or not is_busy:
+            yield from _start_slot(number, slot, now)
+        elif index < found.made_good or (schedule.rule.overlap == "queue" and waiting < BACKLOG):
             yield "insert_slot", {"schedule": number, "at": slot, "missed": 0}
         else:
             skipped += 1
     if skipped:
         yield "advance_schedule", {"number": number, "next_at": found.next_at, "skipped": skipped, "missed": 0}
+    yield from execution_ended(number, now)
 
 
 def execution_ended(number: int, now: int) -> Tx[None]:
     """Starts the slot that waited for the end of an execution of its schedule."""
-    rows = yield "first_slot", {"schedule": number}
-    if not rows or (yield "is_schedule_busy", {"number": number}):
-        return
-    at = rows[0][0]
-    yield "delete_slot", {"schedule": number, "at": at}
-    yield from _start_slot(number, at, now)
+    while rows := (yield "first_slot", {"schedule": number}):
+        if (yield "is_schedule_busy", {"number": number}):
+            return
+        at = rows[0][0]
+        yield "delete_slot", {"schedule": number, "at": at}
+        yield from _start_slot(number, at, now)
+
+
+def _drop_slots(number: int) -> Tx[None]:
+    """Counts those that wait as skipped: a schedule that is paused or gone starts nothing."""
+    waiting = (yield "count_slots", {"schedule": number})[0][0]
+    if waiting:
+        yield "skip_slots", {"number": number, "skipped": waiting}
+        yield "delete_slots", {"schedule": number}
 
 
 def _start_slot(number: int, slot: int, now: int) -> Tx[None]:

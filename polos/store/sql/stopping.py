@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 
 from polos.core.model import Ending, Kind, Outcome, Stopped
@@ -36,6 +38,14 @@ def cancel(execution_id: str, now: int) -> Tx[Stopped]:
 def stop_children(number: int, now: int) -> Tx[None]:
     """Cancels what an execution has started, and not itself."""
     yield from _stop_tree(number, now, spared=number)
+
+
+def stop_asked_before(number: int, after_: int, children: Sequence[int], now: int) -> Tx[None]:
+    """Cancels new children of an execution that is being stopped, if its code asked for them before it was told."""
+    stops = yield "stop_seq", {"execution": number}
+    if stops and after_ < stops[0][0]:
+        for child in children:
+            yield from end(child, stopped(Ending.CANCEL, None), Status.QUEUED, now)
 
 
 def _stop_tree(number: int, now: int, spared: int | None = None) -> Tx[Stopped]:

@@ -7,13 +7,14 @@ from hashlib import blake2b
 import orjson
 
 from polos.core.ids import encode_id
-from polos.core.manifest import WorkerInfo
+from polos.core.manifest import EventTrigger, WorkerInfo
 from polos.core.model import Event, NewExecution, Stored
 from polos.store.sql import executions
-from polos.store.sql.tx import Due, Row, Tx
+from polos.store.sql.tx import Due, Tx
 
 BATCH_BYTES = 512 << 10
 """Bytes of events above which a batch is full, whatever its size: its payload is one value."""
+ALL = 1 << 30
 
 
 def register(worker: WorkerInfo, now: int) -> Tx[None]:
@@ -24,11 +25,14 @@ def register(worker: WorkerInfo, now: int) -> Tx[None]:
     if worker.claims == "own":
         return  # it would run none of what they start
     for trigger in worker.triggers:
+        known = yield "trigger_of", {"workflow_id": trigger.workflow_id}
         yield "put_trigger", {
             "workflow_id": trigger.workflow_id, "project": worker.project, "topic": trigger.topic.removesuffix("*"),
             "is_prefix": int(trigger.topic.endswith("*")), "batch_size": trigger.batch_size,
             "batch_timeout": trigger.batch_timeout, "now": now,
         }  # fmt: skip
+        if known and known[0][1:] != (trigger.batch_size, trigger.batch_timeout):
+            yield from _regather(known[0][0], trigger, now)
     if worker.complete:
         declared = orjson.dumps([trigger.workflow_id for trigger in worker.triggers]).decode()
         yield "remove_triggers", {"project": worker.project, "declared": declared}
@@ -54,6 +58,21 @@ def triggered(event: Event, value: Stored, now: int) -> Tx[list[int]]:
     return started
 
 
+def _regather(number: int, trigger: EventTrigger, now: int) -> Tx[None]:
+    """Starts of the events gathered under former rules what is full under the new ones; the rest waits by these."""
+    while (yield "count_gathered", {"trigger": number})[0][0] >= trigger.batch_size:
+        if trigger.batch_size == 1:
+            event, value = (yield from _take_gathered(number, 1))[0]
+            yield from _start(trigger.workflow_id, f"{number}/{event.position}", value, now)
+        else:
+            yield from _start_batch(number, trigger.workflow_id, now, trigger.batch_size)
+    oldest_at = (yield "oldest_gathered", {"trigger": number})[0][0]
+    due_at = None if oldest_at is None or trigger.batch_timeout is None else oldest_at + trigger.batch_timeout
+    yield "age_of_batch", {"trigger": number, "due_at": due_at}
+    if due_at is not None:
+        yield Due(due_at)
+
+
 def fire_batches(now: int) -> Tx[int | None]:
     """Starts the batches whose oldest event is old enough, and returns the instant of the next."""
     for number, workflow_id in (yield "due_batches", {"now": now}):
@@ -62,18 +81,15 @@ def fire_batches(now: int) -> Tx[int | None]:
     return due
 
 
-def _start_batch(number: int, workflow_id: str, now: int) -> Tx[list[int]]:
-    from polos.store.sql.events import event_from, event_value
-
-    rows = yield "gathered", {"trigger": number}
-    values = [event_value(event_from(row)) for row in rows]
-    yield "empty_batch", {"trigger": number}
+def _start_batch(number: int, workflow_id: str, now: int, size: int = ALL) -> Tx[list[int]]:
+    taken = yield from _take_gathered(number, size)
     yield "age_of_batch", {"trigger": number, "due_at": None}
-    if not values:
+    if not taken:
         return []
+    values = [value for _, value in taken]
     text = '{"events":[' + ",".join(value.text for value in values) + "]}"
     batch = Stored(text, _shape_of(values))
-    return [(yield from _start(workflow_id, f"{number}/{_position(rows[0])}+", batch, now))]
+    return [(yield from _start(workflow_id, f"{number}/{taken[0][0].position}+", batch, now))]
 
 
 def _shape_of(values: list[Stored]) -> str | None:
@@ -84,8 +100,14 @@ def _shape_of(values: list[Stored]) -> str | None:
     return orjson.dumps(shape).decode() if shape else None
 
 
-def _position(row: Row) -> int:
-    return int(row[0])
+def _take_gathered(number: int, size: int) -> Tx[list[tuple[Event, Stored]]]:
+    """Takes the oldest `size` events out of a trigger's batch."""
+    from polos.store.sql.events import event_from, event_value
+
+    events = [event_from(row) for row in (yield "gathered", {"trigger": number, "limit": size})]
+    if events:
+        yield "forget_gathered_until", {"trigger": number, "event": events[-1].position}
+    return [(event, event_value(event)) for event in events]
 
 
 def _start(workflow_id: str, cause: str, value: Stored, now: int) -> Tx[int]:

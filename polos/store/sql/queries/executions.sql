@@ -197,7 +197,7 @@ FROM execution c JOIN execution p ON p.number = c.parent JOIN execution r ON r.n
 WHERE c.number = :execution
 
 -- name: open_children
-SELECT c.number, c.id, c.status, c.parent_key FROM execution c
+SELECT c.number, c.id, c.status, c.parent_key, c.ended_at FROM execution c
 WHERE c.parent = :execution AND c.parent_life = :life AND c.status IN ('failed', 'cancelled')
 ORDER BY c.number
 

@@ -9,6 +9,9 @@ SELECT key, kind, outcome, seq, after, attempt, value, shape, checksum, failure,
   code, started_at, ended_at
 FROM journal WHERE execution = :execution AND superseded = 0 AND seq > :since ORDER BY seq
 
+-- name: stop_seq
+SELECT seq FROM journal WHERE execution = :execution AND kind = 'stop' AND superseded = 0
+
 -- name: insert_wait
 INSERT INTO wait (execution, key, kind, after, channel, deadline, match, since, remaining, request, site, started_at)
 VALUES (:execution, :key, :kind, :after, :channel, :deadline, :match, :since, :remaining, :request, :site, :started_at)
@@ -31,7 +34,15 @@ DELETE FROM wait WHERE execution = :execution
 SELECT execution, key, kind, match, since FROM wait WHERE channel = :channel ORDER BY position
 
 -- name: child_ended
-UPDATE wait SET remaining = remaining - 1 WHERE channel = :channel RETURNING execution, key, remaining
+UPDATE wait SET remaining = remaining - 1 WHERE channel = :channel
+  AND EXISTS (SELECT 1 FROM execution c JOIN execution p ON p.number = c.parent
+    WHERE c.id = :child AND c.parent_life = p.life)
+RETURNING execution, key, remaining
+
+-- name: child_reopened
+UPDATE wait SET remaining = remaining + 1 WHERE channel = :channel
+  AND EXISTS (SELECT 1 FROM execution c JOIN execution p ON p.number = c.parent
+    WHERE c.id = :child AND c.parent_life = p.life)
 
 -- name: due_waits
 SELECT execution, key, kind FROM wait WHERE deadline IS NOT NULL AND deadline <= :now ORDER BY deadline LIMIT :limit

@@ -48,7 +48,7 @@ SELECT l.queue, l.concurrency_key, q.concurrency_limit,
 FROM line l LEFT JOIN queue q ON q.name = l.queue WHERE l.queue IS NOT NULL
 
 -- name: line_front
-SELECT f.number, f.placed_at, f.is_mine FROM (
+SELECT a.number, a.placed_at FROM (SELECT f.number, f.placed_at, f.is_mine FROM (
   SELECT e.number, e.placed_at, e.workflow_id,
     (e.worker_id IS NULL OR e.worker_id = :worker_id OR e.available_at <= :offered_until
       OR EXISTS (SELECT 1 FROM worker w WHERE w.id = e.worker_id AND (w.ended_at IS NOT NULL OR w.claims = 'none')))
@@ -62,9 +62,10 @@ SELECT f.number, f.placed_at, f.is_mine FROM (
     AS is_mine
   FROM execution e
   WHERE e.status = 'queued' AND e.queue = :queue AND e.concurrency_key = :concurrency_key AND e.available_at <= :now) f
-WHERE f.is_mine OR f.workflow_id IN (
-  SELECT m.value FROM worker w, json_each(w.workflow_ids) m WHERE w.ended_at IS NULL AND w.claims NOT IN ('own', 'none'))
-ORDER BY f.placed_at, f.number LIMIT :limit
+WHERE f.is_mine OR (:only_mine = 0 AND f.workflow_id IN (
+  SELECT m.value FROM worker w, json_each(w.workflow_ids) m WHERE w.ended_at IS NULL AND w.claims NOT IN ('own', 'none')))
+ORDER BY f.placed_at, f.number LIMIT :places) a
+WHERE a.is_mine ORDER BY a.placed_at, a.number LIMIT :limit
 
 -- name: queue_states
 SELECT q.name, COALESCE(p.concurrency_key, ''), q.concurrency_limit, COALESCE(p.queued, 0), p.oldest_at

@@ -15,6 +15,7 @@ UPDATE schedule SET project = :project, cron = :cron, fields = :fields, timezone
 UPDATE schedule SET is_removed = 1, next_at = NULL
 WHERE is_declared = 1 AND project = :project AND is_removed = 0
   AND workflow_id || '/' || key NOT IN (SELECT value FROM json_each(:declared))
+RETURNING number
 
 -- name: schedule_by_id
 SELECT number, workflow_id, is_declared FROM schedule WHERE id = :id AND is_removed = 0
@@ -53,6 +54,9 @@ FROM schedule s WHERE s.is_removed = 0 ORDER BY s.workflow_id, s.key, s.number
 -- name: advance_schedule
 UPDATE schedule SET next_at = :next_at, skipped = skipped + :skipped, missed = missed + :missed,
   unreported = unreported + :missed WHERE number = :number
+
+-- name: skip_slots
+UPDATE schedule SET skipped = skipped + :skipped WHERE number = :number
 
 -- name: schedule_fault
 UPDATE schedule SET next_at = NULL, fault = :fault WHERE number = :number

@@ -4,6 +4,9 @@ VALUES (:workflow_id, :project, :topic, :is_prefix, :batch_size, :batch_timeout,
 ON CONFLICT (workflow_id) DO UPDATE SET project = excluded.project, topic = excluded.topic, is_prefix = excluded.is_prefix,
   batch_size = excluded.batch_size, batch_timeout = excluded.batch_timeout
 
+-- name: trigger_of
+SELECT number, batch_size, batch_timeout FROM event_trigger WHERE workflow_id = :workflow_id
+
 -- name: remove_triggers
 DELETE FROM event_trigger WHERE project = :project AND workflow_id NOT IN (SELECT value FROM json_each(:declared))
 
@@ -26,10 +29,13 @@ SELECT COUNT(*) FROM gathered_event WHERE trigger_number = :trigger
 -- name: gathered
 SELECT e.position, e.id, t.name, e.sequence, e.type, e.data, e.shape, e.checksum, e.created_at
 FROM gathered_event g JOIN event e ON e.position = g.event JOIN topic t ON t.id = e.topic
-WHERE g.trigger_number = :trigger ORDER BY g.event
+WHERE g.trigger_number = :trigger ORDER BY g.event LIMIT :limit
 
--- name: empty_batch
-DELETE FROM gathered_event WHERE trigger_number = :trigger
+-- name: oldest_gathered
+SELECT MIN(e.created_at) FROM gathered_event g JOIN event e ON e.position = g.event WHERE g.trigger_number = :trigger
+
+-- name: forget_gathered_until
+DELETE FROM gathered_event WHERE trigger_number = :trigger AND event <= :event
 
 -- name: age_of_batch
 UPDATE event_trigger SET due_at = :due_at WHERE number = :trigger
