@@ -61,7 +61,10 @@ async def get(client: Client, schedule: str) -> Schedule:
     if ends:
         some = ", ".join(f"{one.rule.workflow_id}/{one.rule.key}" for one in ends[:5])
         raise UsageError(f"{schedule!r} has several schedules: {some}", hint="name one of these")
-    raise UnknownSchedule(f"there is no schedule {schedule!r}", hint="list them: polos schedules")
+    raise UnknownSchedule(
+        f"there is no schedule {schedule!r}",
+        hint="list them: polos schedules; one that code declares is there once a worker has it: polos dev, polos worker",
+    )
 
 
 async def pause(client: Client, schedule: str) -> None:

@@ -25,9 +25,18 @@ def settings_for(database: str | None = None) -> Settings:
     return load_settings(overrides={"database": database})
 
 
-def client_for(database: str | None = None) -> PolosClient:
-    """Returns a client of the project's database. Raises `NoProject`."""
+def client_for(database: str | None = None, *, may_be_new: bool = False) -> PolosClient:
+    """Returns a client of the project's database, or of a named one, which is to be there unless it `may_be_new`.
+
+    Raises:
+        NoProject: there is no project here.
+        UsageError: the file that was named is not there.
+    """
     settings = settings_for(database)
+    if database and not may_be_new and settings.database.startswith("sqlite:"):
+        path = settings.database_path()
+        if not path.exists():
+            raise UsageError(f"there is no database {path}", hint="polos run or polos invoke makes one")
     if not settings.database:
         raise NoProject(
             "there is no polos project here or in a folder above",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from polos.client.client import Client
+from polos.core.cut import has_received
 from polos.core.ids import workflow_topic
 from polos.core.manifest import QueueState
 from polos.core.model import Event, Execution, Kind, PendingWait
@@ -25,6 +26,7 @@ async def facts_of(client: Client, execution: Execution, now: int) -> Facts:
     line, before = None, 0
     if execution.status is Status.QUEUED and execution.queue is not None:
         line, before = await read(lambda store: _line(store, execution))
+    parent, root, received = await read(lambda store: above(store, execution))
     return Facts(
         execution=execution, now=now, waits=waits,
         entries=await read(lambda store: store.journal(id_)),
@@ -33,8 +35,18 @@ async def facts_of(client: Client, execution: Execution, now: int) -> Facts:
         other_topics=await read(_other_topics),
         children=await read(lambda store: _children(store, execution, waits)),
         bodies=_bodies(execution, await read(lambda store: _told(store, execution))),
+        parent=parent, root=root, has_parent_received=received,
         line=line, before=before, workers=await client.workers(), is_owned=await access.is_owned(),
     )  # fmt: skip
+
+
+async def above(store: ReadStore, execution: Execution) -> tuple[Execution | None, Execution | None, bool]:
+    """Returns a child's parent and root, and whether the parent has received how it ended."""
+    if execution.parent_id is None:
+        return None, None, False
+    parent, root = await store.get(execution.parent_id), await store.get(execution.root_id)
+    received = has_received(await store.journal(execution.parent_id), execution.parent_key, execution.id)
+    return parent, root, received
 
 
 async def _line(store: ReadStore, execution: Execution) -> tuple[QueueState | None, int]:

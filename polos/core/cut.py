@@ -1,8 +1,10 @@
-"""Which recorded outcomes a retry takes back (S9.4). Touches no store."""
+"""Which recorded outcomes a retry takes back, and whether it may (S9.4). Touches no store."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import orjson
 
 from polos.core.model import Entry, Kind, Outcome
 
@@ -27,3 +29,19 @@ def superseded_by_retry(entries: Sequence[Entry], cause_key: str | None) -> tupl
         if entry is cause or entry.after >= cause.seq or (entry.seq > cause.seq and entry.outcome is not Outcome.COMPLETED)
     ]  # fmt: skip
     return tuple(sorted(taken, key=lambda entry: entry.seq))
+
+
+def has_received(parent: Sequence[Entry], key: str | None, child_id: str) -> bool:
+    """Tells whether a parent has received how its child ended: then only the parent, or its root, is retried.
+
+    Args:
+        parent: the live journal of the parent.
+        key: the step of the parent that started the child.
+    """
+    return any(one.kind is Kind.CHILD and (one.key == key or awaited(one) == child_id) for one in parent)
+
+
+def awaited(entry: Entry) -> str:
+    """Returns the id of the execution that a step awaited by its handle; empty, if it did not."""
+    request = orjson.loads(entry.request or "null")
+    return str(request.get("execution_id", "")) if isinstance(request, dict) else ""

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polos.core.durations import show_duration
-from polos.core.manifest import QueueState, WorkerInfo
+from polos.core.explained import blocked, ended
+from polos.core.manifest import QueueState
 from polos.core.model import Event, FailedAttempt, Kind, PendingWait
 from polos.core.standing import Explanation, Facts, Why
 from polos.core.status import SUSPECT, Status
 from polos.core.waits import json_equal
+from polos.core.words import ago, cancelling, left, process, short
 
 NEAR_MISSES = 3  # events shown of those that came on the topic and did not match
 
@@ -22,66 +24,15 @@ def explain(facts: Facts) -> Explanation:
     execution = facts.execution
     match execution.status:
         case Status.COMPLETED | Status.FAILED | Status.CANCELLED:
-            return _ended(facts)
+            return ended(facts)
         case Status.BLOCKED:
-            return _blocked(facts)
+            return blocked(facts)
         case Status.QUEUED:
             return _queued(facts)
         case Status.RUNNING:
             return _running(facts)
         case Status.WAITING:
             return _waiting(facts)
-
-
-# ── ended, blocked ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _ended(facts: Facts) -> Explanation:
-    execution = facts.execution
-    n, ago = execution.number, _ago(facts, execution.ended_at)
-    took = show_duration((execution.ended_at or facts.now) - execution.created_at)
-    show = (f"polos show {n}", "its steps, and what came of it")
-    if execution.status is Status.COMPLETED:
-        return Explanation(why=Why.DONE, headline=f"it completed {ago}, after {took}", commands=(show,))
-    retry = (f"polos retry {n}", "goes on from the step that ended it")
-    if execution.status is Status.CANCELLED:
-        return Explanation(
-            why=Why.CANCELLED, headline=f"it was cancelled {ago}, after {took}",
-            commands=(show, (f"polos retry {n}", "goes on from where it was cancelled")),
-        )  # fmt: skip
-    failure = execution.failure
-    what = f"{failure.type_name}: {failure.message}" if failure else execution.error_type or "an error"
-    at = f"the step {execution.cause_key!r} ended it" if execution.cause_key else "its own code ended it"
-    return Explanation(
-        why=Why.FAILED, headline=f"it failed {ago}, after {took}: {what}", details=(at,), commands=(show, retry)
-    )
-
-
-_BLOCKED = {
-    "diverged": (Why.DIVERGED, "the code no longer asks for what its history holds"),
-    "stored_value_mismatch": (Why.VALUE_MISMATCH, "a stored value does not fit today's types"),
-    "crash_loop": (Why.CRASH_LOOP, "it brought its process down again and again"),
-    "corrupt_record": (Why.DAMAGED, "a stored record is damaged"),
-}
-
-
-def _blocked(facts: Facts) -> Explanation:
-    execution = facts.execution
-    reason: dict[str, Any] = json.loads(execution.blocked_reason or "{}")
-    why, what = _BLOCKED.get(str(reason.get("kind")), (Why.ENGINE_FAULT, "polos could not go on"))
-    details = [str(reason.get("message", "no reason was recorded"))]
-    if execution.blocked_code:
-        details.append(f"it was blocked under the code {execution.blocked_code}; other code gets one try by itself")
-    if reason.get("hint"):
-        details.append(str(reason["hint"]))
-    return Explanation(
-        why=why, headline=f"it is blocked: {what}", details=tuple(details),
-        commands=(
-            (f"polos show {execution.number}", "its history"),
-            (f"polos retry {execution.number}", "another try with the code that is here now"),
-            (f"polos cancel {execution.number}", "ends it"),
-        ),
-    )  # fmt: skip
 
 
 # ── queued ───────────────────────────────────────────────────────────────────────────────────────────
@@ -92,9 +43,9 @@ def _queued(facts: Facts) -> Explanation:
     n, now = execution.number, facts.now
     show = (f"polos show {n}", "its steps up to now")
     if execution.available_at > now:
-        left = show_duration(execution.available_at - now)
+        until_then = show_duration(execution.available_at - now)
         return Explanation(
-            why=Why.DELAYED, headline=f"it was started with a delay, and begins in {left}", commands=(show,)
+            why=Why.DELAYED, headline=f"it was started with a delay, and begins in {until_then}", commands=(show,)
         )
     if not facts.is_owned:
         return Explanation(
@@ -105,12 +56,12 @@ def _queued(facts: Facts) -> Explanation:
     if not able:
         known = sorted({name for one in facts.workers for name in one.workflow_ids})
         near = difflib.get_close_matches(execution.workflow_id, known, n=1)
-        details = [f"{_process(one)} has {', '.join(one.workflow_ids) or 'no workflow'}" for one in facts.workers]
+        details = [f"{process(one)} has {', '.join(one.workflow_ids) or 'no workflow'}" for one in facts.workers]
         if near:
             details.append(f"was it renamed? there is {near[0]!r}")
         return Explanation(
             why=Why.NO_WORKER, headline=f"no worker has the code of {execution.workflow_id!r}", details=tuple(details),
-            commands=((f"polos run --attach {n}", "in its project's folder: runs it there"), _cancel(n)),
+            commands=((f"polos run --attach {n}", "in its project's folder: runs it there"), cancelling(n)),
         )  # fmt: skip
     line = facts.line
     limit = line.concurrency_limit if line is not None else None
@@ -121,10 +72,10 @@ def _queued(facts: Facts) -> Explanation:
             why=Why.SUSPECT,
             headline=f"its process died {execution.deaths} times while it ran: such executions are run one at a time",
             details=("it clears itself with the next outcome that it records; after 5 deaths it is blocked",),
-            commands=((f"polos logs {n}", "what it said before"), _cancel(n)),
+            commands=((f"polos logs {n}", "what it said before"), cancelling(n)),
         )  # fmt: skip
     since = show_duration(max(0, now - execution.available_at))
-    names = ", ".join(_process(one) for one in able[:3])
+    names = ", ".join(process(one) for one in able[:3])
     return Explanation(
         why=Why.NO_ROOM, headline=f"it can be taken for {since}, and no worker has had room for it yet",
         details=(f"able to run it: {names}",),
@@ -144,7 +95,7 @@ def _in_line(facts: Facts, line: QueueState, limit: int) -> Explanation:
     commands = [(f"polos why {line.running[0]}", "why that one takes so long")] if line.running else []
     return Explanation(
         why=Why.IN_QUEUE, headline=f"it waits in the queue {line.name!r}, which runs {limit} at once{key}",
-        details=tuple(details), commands=(*commands, ("polos queues", "all queues"), _cancel(n)),
+        details=tuple(details), commands=(*commands, ("polos queues", "all queues"), cancelling(n)),
     )  # fmt: skip
 
 
@@ -161,9 +112,9 @@ def _running(facts: Facts) -> Explanation:
             headline="the process that ran it has gone; it goes on as soon as an engine is up",
             commands=(("polos worker", "goes on with whatever is there"), (f"polos run --attach {n}", "with this one here")),
         )  # fmt: skip
-    commands = ((f"polos logs {n} -f", "what it says"), _cancel(n))
+    commands = ((f"polos logs {n} -f", "what it says"), cancelling(n))
     if execution.ending is not None:
-        return _stopping(facts, f"it runs in {_process(runner)}")
+        return _stopping(facts, f"it runs in {process(runner)}")
     retrying = _retries(facts)
     bodies = [
         f"the step {key!r} runs for {show_duration(max(0, facts.now - since))}"
@@ -174,7 +125,7 @@ def _running(facts: Facts) -> Explanation:
         return _retrying(facts, retrying)
     waits = [line for wait in facts.waits for line in _wait_lines(facts, wait)]
     return Explanation(
-        why=Why.RUNNING, headline=f"it runs, in {_process(runner)}",
+        why=Why.RUNNING, headline=f"it runs, in {process(runner)}",
         details=(*bodies, *(_retry_line(facts, one) for one in retrying), *waits), commands=commands,
     )  # fmt: skip
 
@@ -198,17 +149,17 @@ def _retries(facts: Facts) -> list[FailedAttempt]:
 
 def _retrying(facts: Facts, retrying: Sequence[FailedAttempt]) -> Explanation:
     n, first = facts.execution.number, retrying[0]
-    left = show_duration(max(0, first.due_at - facts.now))
+    until_then = show_duration(max(0, first.due_at - facts.now))
     return Explanation(
-        why=Why.RETRYING, headline=f"the step {first.key!r} failed, and is tried again in {left}",
+        why=Why.RETRYING, headline=f"the step {first.key!r} failed, and is tried again in {until_then}",
         details=tuple(_retry_line(facts, one) for one in retrying),
-        commands=((f"polos logs {n} --step {first.key}", "what it said"), _cancel(n)),
+        commands=((f"polos logs {n} --step {first.key}", "what it said"), cancelling(n)),
     )  # fmt: skip
 
 
 def _retry_line(facts: Facts, one: FailedAttempt) -> str:
     return (
-        f"{one.key!r}: attempt {one.attempt} failed {_ago(facts, one.ended_at)} with "
+        f"{one.key!r}: attempt {one.attempt} failed {ago(facts, one.ended_at)} with "
         f"{one.failure.type_name}: {one.failure.message}"
     )
 
@@ -239,24 +190,24 @@ def _waiting(facts: Facts) -> Explanation:
         head, *rest = details
         return Explanation(
             why=_WAITING[waits[0].kind], headline=f"it waits: {head}", details=tuple(rest),
-            commands=(*commands, _cancel(n)),
+            commands=(*commands, cancelling(n)),
         )  # fmt: skip
     return Explanation(
         why=Why.WAITING_FOR_SEVERAL, headline=f"it waits for {len(waits)} things, of which one may be enough",
-        details=tuple(details), commands=(*commands, _cancel(n)),
+        details=tuple(details), commands=(*commands, cancelling(n)),
     )  # fmt: skip
 
 
 def _wait_lines(facts: Facts, wait: PendingWait) -> list[str]:
     since = f"for {show_duration(max(0, facts.now - wait.started_at))}"
-    until = "" if wait.deadline is None else f", until it times out in {_left(facts, wait.deadline)}"
+    until = "" if wait.deadline is None else f", until it times out in {left(facts, wait.deadline)}"
     match wait.kind:
         case Kind.EVENT:
             return _event_lines(facts, wait, since, until)
         case Kind.SLEEP:
-            return [f"the step {wait.key!r} waits {since}, and goes on in {_left(facts, wait.deadline)}"]
+            return [f"the step {wait.key!r} waits {since}, and goes on in {left(facts, wait.deadline)}"]
         case Kind.TIMER:
-            return [f"a timer of its own code fires in {_left(facts, wait.deadline)}"]
+            return [f"a timer of its own code fires in {left(facts, wait.deadline)}"]
         case Kind.SUSPEND:
             asked = f": {wait.request}" if wait.request not in (None, "null") else ""
             return [f"the step {wait.key!r} asks for an answer {since}{until}{asked}"]
@@ -273,7 +224,7 @@ def _event_lines(facts: Facts, wait: PendingWait, since: str, until: str) -> lis
     lines = [f"the step {wait.key!r} waits for an event on {topic!r}{wanted} {since}{until}"]
     events = facts.topics.get(topic, ())
     for event in events[:NEAR_MISSES]:
-        lines.append(f"event {event.sequence} of {_ago(facts, event.created_at)}: {_why_not(facts, event, match)}")
+        lines.append(f"event {event.sequence} of {ago(facts, event.created_at)}: {_why_not(facts, event, match)}")
     if not events:
         near = difflib.get_close_matches(topic, [one for one in facts.other_topics if one != topic], n=1)
         lines.append("no event has come on that topic" + (f"; there are events on {near[0]!r}" if near else ""))
@@ -290,7 +241,7 @@ def _why_not(facts: Facts, event: Event, match: Mapping[str, Any] | None) -> str
         if not isinstance(data, dict) or name not in data:
             return f"its data has no {name!r}"
         if not json_equal(data[name], value):
-            return f"its {name} is {_short(data[name])}, not {_short(value)}"
+            return f"its {name} is {short(data[name])}, not {short(value)}"
     if event.created_at <= facts.execution.created_at:
         return "came before this execution was started"
     return "came before the wait began, which asks for later ones only"
@@ -324,27 +275,3 @@ def _wait_commands(facts: Facts, wait: PendingWait) -> list[tuple[str, str]]:
             return [(f"polos why {one.number}", "why that one is where it is") for one in open_[:2]]
         case _:
             return []
-
-
-# ── words ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _cancel(number: int) -> tuple[str, str]:
-    return (f"polos cancel {number}", "ends it")
-
-
-def _process(worker: WorkerInfo) -> str:
-    return f"process {worker.pid}" + (f" of {worker.project}" if worker.project else "")
-
-
-def _ago(facts: Facts, at: int | None) -> str:
-    return "some time ago" if at is None else f"{show_duration(max(0, facts.now - at))} ago"
-
-
-def _left(facts: Facts, deadline: int | None) -> str:
-    return "no time" if deadline is None else show_duration(max(0, deadline - facts.now))
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else text[:40] + "…"

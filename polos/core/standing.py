@@ -47,6 +47,7 @@ class Facts:
         other_topics: topics that have had events lately.
         children: those of each step that awaits children, by its key.
         bodies: the steps whose body has started and not ended: (key, attempt, since).
+        parent, root: above a child; `has_parent_received`: how it ended.
         line: its line in its queue, with the numbers of the holders; `before`: how many wait before it there.
         workers: those that are up; `is_owned`: an engine is up at all.
     """
@@ -60,6 +61,9 @@ class Facts:
     other_topics: Sequence[str] = ()
     children: Mapping[str, Sequence[Execution]] = field(default_factory=dict)
     bodies: Sequence[tuple[str, int, int]] = ()
+    parent: Execution | None = None
+    root: Execution | None = None
+    has_parent_received: bool = False
     line: QueueState | None = None
     before: int = 0
     workers: Sequence[WorkerInfo] = ()

@@ -31,7 +31,10 @@ def command(
         stderr.say(f"follow it: polos show {done.ending[0]} -f", "dim")
     if not done.ended and not done.ending:
         stderr.say(f"execution {found.number} was cancelled before", "dim")
-    stderr.say(f"to go on with it after all: polos retry {found.number}", "dim")
+    if found.parent_id is None:
+        stderr.say(f"to go on with it after all: polos retry {found.number}", "dim")
+    elif done.ended or done.ending:
+        stderr.say("its parent receives that: where it awaits it, it gets ChildCancelled", "dim")
 
 
 async def _cancel(reference: str, database: str | None) -> tuple[Execution, Stopped]:

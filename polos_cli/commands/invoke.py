@@ -35,7 +35,7 @@ def command(
             raise UsageError(str(error)) from None
 
     async def start() -> tuple[ExecutionHandle, WorkerInfo | None]:
-        async with client_for(database) as client:
+        async with client_for(database, may_be_new=True) as client:
             handle: ExecutionHandle = await found.invoke(
                 client, payload, idempotency_key=idempotency_key, delay=seconds
             )

@@ -34,6 +34,8 @@ def command(
     """List executions, newest first."""
     if status is not None and status not in set(Status):
         raise UsageError(f"{status!r} is no status", hint="one of " + ", ".join(Status))
+    if limit < 1:
+        raise UsageError(f"--limit is at least 1, not {limit}")
     found, waits = run_async(_list(client_for(database), status, workflow, moment(since), moment(until), limit))
     if as_json:
         for execution in found:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from polos.client.client import PolosClient
+from polos.client.standing import above
 from polos.core.cut import superseded_by_retry
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution, Kind, Outcome, Retried
@@ -33,7 +34,11 @@ def command(
         )  # fmt: skip
         return
     own = [key for key in done.superseded if not key.startswith("polos:")]
-    where = f", from {own[0]!r} on" if own else ""
+    where = f" from {own[0]!r} on" if own else ""
+    if found.status is Status.CANCELLED:
+        where = " from where it was cancelled"
+    elif found.error_type == "WorkflowTimeoutError":
+        where = " from where its time was over, with all of it again"
     stderr.say(f"execution {found.number} ({found.workflow_id}) goes on{where}", "green")
     children = [number for number in done.reopened if number != found.number]
     if children:
@@ -60,8 +65,14 @@ async def _agreed(client: PolosClient, found: Execution) -> None:
     again = [e.key for e in taken if e.outcome is Outcome.COMPLETED and e.kind is not Kind.STOP]
     if not again:
         return
+    _, _, is_refused = await client.access().read(lambda store: above(store, found))
+    if is_refused:
+        return  # it says so itself
     noun = "step" if len(again) == 1 else "steps"
-    told = f"{len(again)} completed {noun} came after what ended it, and will run again: {', '.join(again)}"
+    came, then = "what ended it", "will run again"
+    if any(one.kind is Kind.STOP for one in taken):
+        came, then = "it was stopped", "are not undone, and run again when the code asks for them again"
+    told = f"{len(again)} completed {noun} came after {came}, and {then}: {', '.join(again)}"
     if not sys.stdin.isatty():
         raise UsageError(told, hint=f"if that is what you want: polos retry {found.number} --yes")
     stderr.say(told, "yellow")

@@ -18,6 +18,7 @@ from polos_cli.output import stderr, stdout
 from polos_cli.output.tables import Column, table
 from polos_cli.session import client_for, clock, moment, rfc3339, run_async, runner_of
 
+_OPTIONS = {"next": ("--count", "--timezone"), "backfill": ("--since", "--until")}
 ACTIONS = ("list", "next", "trigger", "pause", "resume", "delete", "backfill")
 
 
@@ -27,8 +28,10 @@ def command(
         str | None,
         typer.Argument(help="A workflow, workflow/key, an id or the end of one; with next, also a cron expression."),
     ] = None,
-    count: Annotated[int, typer.Option("-n", "--count", help="With next: how many times.")] = 5,
-    timezone: Annotated[str, typer.Option(help="With next and a cron expression: its time zone.")] = "UTC",
+    count: Annotated[int | None, typer.Option("-n", "--count", help="With next: how many times; default: 5.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="With next and a cron expression: its time zone; default: UTC.")
+    ] = None,
     since: Annotated[str | None, typer.Option(help="With backfill: from when on: 2d, or a date.")] = None,
     until: Annotated[str | None, typer.Option(help="With backfill: until when; default: now.")] = None,
     database: Annotated[str | None, typer.Option("--database", help="A database url; default: the project's.")] = None,
@@ -37,10 +40,17 @@ def command(
     """List what the clock starts; or next, trigger, pause, resume, delete, backfill a schedule."""
     if action not in ACTIONS:
         raise UsageError(f"there is no action {action!r}", hint=f"one of {', '.join(ACTIONS)}")
+    given = {"--count": count, "--timezone": timezone, "--since": since, "--until": until}
+    strange = [name for name, value in given.items() if value is not None and name not in _OPTIONS.get(action, ())]
+    if strange:
+        raise UsageError(
+            f"{strange[0]} has no meaning with polos schedules {action}; nothing was done",
+            hint=f"it is for {' and '.join(one for one, names in _OPTIONS.items() if strange[0] in names)}",
+        )
     if action == "list":
-        _list(run_async(_read(database)), as_json)
+        _list(run_async(_read(database, schedule)), as_json)
     elif action == "next":
-        run_async(_next(database, schedule, count, timezone, as_json))
+        run_async(_next(database, schedule, 5 if count is None else count, timezone, as_json))
     elif schedule is None:
         raise UsageError(f"polos schedules {action} needs a schedule", hint="list them: polos schedules")
     elif action == "backfill":
@@ -49,9 +59,11 @@ def command(
         run_async(_change(database, action, schedule, as_json))
 
 
-async def _read(database: str | None) -> list[Schedule]:
+async def _read(database: str | None, wanted: str | None) -> list[Schedule]:
     async with client_for(database) as client:
-        return await schedules.list(client)
+        if wanted is None:
+            return await schedules.list(client)
+        return await schedules.list(client, wanted) or [await schedules.get(client, wanted)]
 
 
 def _list(found: list[Schedule], as_json: bool) -> None:
@@ -106,12 +118,14 @@ def _json(one: Schedule) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _next(database: str | None, schedule: str | None, count: int, timezone: str, as_json: bool) -> None:
+async def _next(database: str | None, schedule: str | None, count: int, timezone: str | None, as_json: bool) -> None:
     if not 1 <= count <= 1_000:
         raise UsageError(f"-n is a number from 1 to 1,000, not {count}")
     if schedule is not None and (" " in schedule.strip() or schedule.startswith("@")):
-        _times(schedule, schedules.next_times(schedule, count, timezone), as_json)
+        _times(schedule, schedules.next_times(schedule, count, timezone or "UTC"), as_json)
         return
+    if timezone is not None:
+        raise UsageError("--timezone is for a cron expression; a schedule has its own zone")
     async with client_for(database) as client:
         wanted = await schedules.list(client) if schedule is None else [await schedules.get(client, schedule)]
     for one in wanted:
@@ -159,6 +173,8 @@ async def _backfill(database: str | None, schedule: str, since: str | None, unti
     start = moment(since)
     if start is None:
         raise UsageError("say from when on", hint=f"polos schedules backfill {schedule} --since 2d")
+    if start >= clock.now():
+        raise UsageError("--since lies in the future; a backfill makes good what is past")
     end = moment(until)
     async with client_for(database) as client:
         one = await schedules.get(client, schedule)

@@ -26,7 +26,7 @@ def command(
     payload = read_input(data or [])
 
     async def publish() -> tuple[Published, bool]:
-        async with client_for(database) as client:
+        async with client_for(database, may_be_new=True) as client:
             published = await client.publish(topic, payload, event_type, id)
             return published, bool(await client.workers())
 

@@ -112,7 +112,7 @@ def _whole(facts: _Facts) -> None:
     began = f"started {clock_time(execution.created_at)}, {'took' if execution.ended_at else 'for'} {took}"
     stdout.data(join((name, f"  {execution.number} ({short_end(execution.id)})  ", state, f"  {began}")))
     if execution.parent_id is not None:
-        stdout.data(f"child of {execution.parent_id}, step {sanitize(execution.parent_key or '')}")
+        stdout.data(f"child of {_parent(facts)}, step {sanitize(execution.parent_key or '')}")
     stdout.data(f"input   {_short(execution.input)}")
     if execution.queue is not None:
         key = f", key {sanitize(execution.concurrency_key)}" if execution.concurrency_key else ""
@@ -141,6 +141,12 @@ def _whole(facts: _Facts) -> None:
     if execution.deaths:
         stdout.data(f"deaths  {execution.deaths} of the process since the last outcome")
     _next(facts)
+
+
+def _parent(facts: _Facts) -> str:
+    own = facts.tree.executions.get(facts.execution.number)
+    parent = None if own is None or own.parent is None else facts.tree.executions.get(own.parent)
+    return str(facts.execution.parent_id) if parent is None else f"{parent.number} ({sanitize(parent.workflow_id)})"
 
 
 def _life(facts: _Facts, life: Life) -> None:

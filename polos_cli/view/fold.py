@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -35,7 +36,7 @@ def fold(tree: ViewTree, event: Event) -> None:
         if execution.state != "blocked":
             _close_open(execution, event.created_at)
     elif event.type == "workflow_retried":
-        execution.state, execution.ended_at, execution.error_type = "queued", None, ""
+        _retry(execution, data.get("cause"), data.get("superseded", ()))
     elif "key" in data:
         _step(execution, event, data)
 
@@ -55,6 +56,16 @@ def _start(tree: ViewTree, execution: ViewExecution, event: Event, data: dict[st
     execution.parent_key = data.get("parent_key") or ""
     if execution.parent is not None:
         _execution(tree, execution.parent).children.append(execution)
+
+
+def _retry(execution: ViewExecution, cause: str | None, superseded: Sequence[str]) -> None:
+    """Takes back what the retry took back, and the waits that its end had cut short; they begin again."""
+    execution.state, execution.ended_at, execution.error_type = "queued", None, ""
+    for key in (*superseded, *execution.cut_short):
+        execution.steps.pop(key, None)
+    gone = {key for key in superseded if key != cause}
+    execution.children = [child for child in execution.children if child.parent_key not in gone]
+    execution.cut_short.clear()
 
 
 def _step(execution: ViewExecution, event: Event, data: dict[str, Any]) -> None:
@@ -95,3 +106,4 @@ def _close_open(execution: ViewExecution, at: int) -> None:
     for step in execution.steps.values():
         if step.ended_at is None:
             step.state, step.ended_at = "cancelled", at
+            execution.cut_short.append(step.key)

@@ -8,7 +8,7 @@ import sys
 import orjson
 
 from polos.client.client import Client
-from polos.core.durations import show_duration
+from polos.core.durations import SECOND, show_duration
 from polos.core.ids import workflow_topic
 from polos.core.model import Execution
 from polos.core.status import TERMINAL, Status
@@ -53,7 +53,8 @@ class LiveView:
         """Shows the execution until it has ended or is blocked, or `timeout` seconds have passed, and returns it as it is then."""
         self._root = execution.number
         self._head(execution)
-        deadline = None if timeout is None else clock.monotonic() + timeout
+        began = clock.monotonic()
+        deadline = None if timeout is None else began + timeout
         topic = workflow_topic(execution.root_workflow_id, execution.root_id)
         access = client.access()
         while True:
@@ -63,11 +64,11 @@ class LiveView:
             self._show()
             if now.status in TERMINAL or now.status is Status.BLOCKED:
                 waiting.cancel()
-                self._finish(now)
+                self._finish(now, None)
                 return now
             if deadline is not None and clock.monotonic() > deadline:
                 waiting.cancel()
-                self._finish(now)
+                self._finish(now, clock.monotonic() - began)
                 return now
             await self._ask(client)
             await waiting
@@ -134,13 +135,16 @@ class LiveView:
         for child in execution.children:
             self._tell(child, f"{prefix}{child.workflow_id} {child.number} ")
 
-    def _finish(self, execution: Execution) -> None:
+    def _finish(self, execution: Execution, watched: float | None) -> None:
+        """`watched`: the seconds after which it was left as it is."""
         self._show()
         self._live.close()
-        spent = show_duration((execution.ended_at or clock.now()) - execution.created_at)
-        words = "is still " + execution.status.value if execution.status not in TERMINAL else execution.status.value
-        end = " after " if execution.status not in TERMINAL else " in "
-        stderr.say(f"{words}{end}{spent}", style.look(execution.status).style)
+        words = execution.status.value
+        if watched is not None:
+            words = f"is still {words}; watched for {show_duration(round(watched * SECOND))}"
+        elif execution.ended_at is not None:
+            words = f"{words} in {show_duration(execution.ended_at - execution.created_at)}"
+        stderr.say(words, style.look(execution.status).style)
 
     # ── questions ────────────────────────────────────────────────────────────────────────────────────
 

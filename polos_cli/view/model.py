@@ -22,7 +22,10 @@ class ViewStep:
 
 @dataclass(slots=True, kw_only=True)
 class ViewExecution:
-    """An execution as it looks now, with its steps in the order in which they began, and its children."""
+    """An execution as it looks now, with its steps in the order in which they began, and its children.
+
+    `cut_short`: the steps that had not ended when it did.
+    """
 
     number: int
     id: str = ""
@@ -35,6 +38,7 @@ class ViewExecution:
     parent_key: str = ""
     steps: dict[str, ViewStep] = field(default_factory=dict)
     children: list[ViewExecution] = field(default_factory=list)
+    cut_short: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)

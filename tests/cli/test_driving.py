@@ -158,6 +158,11 @@ def test_schedules(shell: Shell) -> None:
     backfilled = shell.polos("schedules", "backfill", "daily", "--since", "3d", "--json").json
     assert len(backfilled["started"]) == 3
     assert "0 executions" in shell.polos("schedules", "backfill", "daily", "--since", "3d").err
+    assert shell.polos("schedules", "list", "daily", "--json").lines[0]["started"] == 3, "backfilled ones are counted"
+    strange = shell.polos("schedules", "trigger", "daily", "--since", "3d")
+    assert strange.code == 2 and "nothing was done" in strange.err
+    future = shell.polos("schedules", "backfill", "daily", "--since", "2200-01-01")
+    assert future.code == 2 and "future" in future.err
     assert shell.polos("schedules", "pause", "daily").code == 0
     assert "paused" in shell.polos("schedules").out
     assert shell.polos("schedules", "resume", "daily").code == 0
@@ -174,6 +179,9 @@ def test_with_nothing_running(shell: Shell) -> None:
     assert "there is no action" in shell.polos("schedules", "stop").err
     assert "needs a schedule" in shell.polos("schedules", "pause").err
     assert shell.polos("schedules", "next", "0 0 30 2 *").code == 2
+    missing = shell.polos("ps", "--database", "sqlite:///nope.db")
+    assert missing.code == 2 and "there is no database" in missing.err
+    assert shell.polos("ps", "--limit", "0").code == 2
     active = shell.polos("retry", "1")
     assert active.code == 2 and "polos why 1" in active.err
 

@@ -92,7 +92,7 @@ def ended(execution_id: str, parent: tuple[int, str] | None, now: int) -> Tx[Non
 def end_of(execution_id: str) -> Tx[tuple[Outcome, Stored | None, Failure | None]]:
     """Returns an ended execution's outcome, value and failure."""
     rows = yield "ended_result", {"id": execution_id}
-    _, status, value, shape, checksum, failure = rows[0]
+    number, status, value, shape, checksum, failure = rows[0]
     stored = verified(value, shape, checksum, f"the result of {execution_id}") if value is not None else None
     outcome = _CHILD_OUTCOME[Status(status)]
     if failure is not None:
@@ -101,7 +101,7 @@ def end_of(execution_id: str) -> Tx[tuple[Outcome, Stored | None, Failure | None
             outcome = Outcome.TIMED_OUT
         return outcome, None, found
     if outcome is Outcome.CANCELLED:
-        return outcome, None, Failure(type_name="ExecutionCancelled", message=f"{execution_id} was cancelled")
+        return outcome, None, Failure(type_name="ExecutionCancelled", message=f"execution {number} was cancelled")
     return outcome, stored, None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from polos.core.cut import superseded_by_retry
+from polos.core.cut import awaited, has_received, superseded_by_retry
 from polos.core.model import Entry, Kind, Outcome, Retried
 from polos.core.status import Change, Status, after
 from polos.core.waits import children_channel
@@ -55,18 +55,11 @@ def _refuse_if_received(number: int) -> Tx[None]:
     id_, key, parent, _, root, _, _, its_life, life = rows[0]
     if its_life != life:
         return
-    for entry in (yield from executions.entries_after(parent, 0)):
-        if entry.kind is Kind.CHILD and (entry.key == key or id_ in _awaited(entry)):
-            raise UsageError(
-                f"execution {number} is a child: its parent, {parent}, has received how it ended, and went on from there",
-                hint=f"retry the root, which reopens it where it is needed: polos retry {root}",
-            )
-
-
-def _awaited(entry: Entry) -> str:
-    """Returns the execution that a step awaited by its handle, if it did."""
-    request = orjson.loads(entry.request or "null")
-    return str(request.get("execution_id", "")) if isinstance(request, dict) else ""
+    if has_received((yield from executions.entries_after(parent, 0)), key, id_):
+        raise UsageError(
+            f"execution {number} is a child: its parent, {parent}, has received how it ended, and went on from there",
+            hint=f"retry the root, which reopens it where it is needed: polos retry {root}",
+        )
 
 
 def _reopen(number: int, now: int, reopened: list[int]) -> Tx[tuple[int, tuple[str, ...]]]:
@@ -87,13 +80,14 @@ def _reopen(number: int, now: int, reopened: list[int]) -> Tx[tuple[int, tuple[s
         yield "child_reopened", {"channel": children_channel(parent, parent_key), "child": id_}
     keys = [entry.key for entry in taken]
     named = orjson.dumps(keys).decode()
+    told = {"execution": number, "life": life, "cause": cause, "superseded": keys}
     yield "supersede_entries", {"execution": number, "life": life, "keys": named}
     yield "supersede_attempts", {"execution": number, "life": life}
     yield "forget_answers", {"execution": number, "keys": named}
     yield "forget_released", {"execution": number, "keys": named}
     others = orjson.dumps([key for key in keys if key != cause]).decode()
     yield "keep_children", {"execution": number, "life": life, "before": life - 1, "keys": others}
-    yield from lifecycle(topic, [("workflow_retried", {"execution": number, "life": life})], now)
+    yield from lifecycle(topic, [("workflow_retried", told)], now)
     yield Changed(number, id_)
     reopened.append(number)
     stopped_at = stop.ended_at if stop else ended_at if status == Status.CANCELLED else None
@@ -108,8 +102,8 @@ def _reopen_children(
     """Reopens, as the same children, those that had failed and will be asked for again, and those stopped with it."""
     superseded = {entry.key for entry in taken}
     live = {entry.key for entry in entries} - superseded
-    awaited = {_awaited(one) for one in taken if one.kind is Kind.CHILD and one.outcome is not Outcome.COMPLETED}
+    wanted = {awaited(one) for one in taken if one.kind is Kind.CHILD and one.outcome is not Outcome.COMPLETED}
     for child, id_, status, key, ended_at in (yield "open_children", {"execution": number, "life": life}):
         was_stopped = stopped_at is not None and status == Status.CANCELLED and ended_at >= stopped_at
-        if was_stopped or key not in live or id_ in awaited:
+        if was_stopped or key not in live or id_ in wanted:
             yield from _reopen(child, now, reopened)

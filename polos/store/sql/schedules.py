@@ -130,6 +130,7 @@ def backfill(id_: str, since: int, until: int, now: int) -> Tx[list[int]]:
         if not rows:
             yield "delete_slot", {"schedule": number, "at": at}  # if it waited for the one before it: it runs now
             started.append((yield from executions.start_one(new, now, schedule=number)).number)
+    yield "schedule_backfilled", {"number": number, "count": len(started)}
     return started
 
 

@@ -70,6 +70,25 @@ def test_cancelled() -> None:
     assert why is Why.CANCELLED and "polos retry 42" in commands
 
 
+def test_time_over() -> None:
+    failure = Failure(type_name="WorkflowTimeoutError", message="it ran for longer than 1 s")
+    over = facts(Status.FAILED, ended_at=NOW, failure=failure, error_type="WorkflowTimeoutError")
+    _, text, commands = told(over)
+    assert "run_timeout_seconds" in text and "its own code" not in text and "polos retry 42" in commands
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED])
+def test_a_child_whose_parent_has_received_its_end_is_retried_by_the_root(status: Status) -> None:
+    parent = replace(facts(Status.FAILED).execution, number=7)
+    root = replace(parent, number=3)
+    child = facts(status, ended_at=NOW, parent=parent, root=root, has_parent_received=True)
+    _, text, commands = told(child)
+    assert "its parent, 7" in text and commands == ["polos show 42", "polos retry 3"]
+    done = replace(child, root=replace(root, status=Status.COMPLETED))
+    assert told(done)[2] == ["polos show 42"], "there is nothing to retry"
+    assert "polos retry 42" in told(replace(child, has_parent_received=False))[2]
+
+
 @pytest.mark.parametrize(
     ("kind", "why"),
     [("diverged", Why.DIVERGED), ("stored_value_mismatch", Why.VALUE_MISMATCH), ("crash_loop", Why.CRASH_LOOP),

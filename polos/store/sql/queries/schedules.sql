@@ -64,6 +64,9 @@ UPDATE schedule SET next_at = NULL, fault = :fault WHERE number = :number
 -- name: schedule_started
 UPDATE schedule SET started = started + 1, last_at = :at, execution = :execution, unreported = 0 WHERE number = :number
 
+-- name: schedule_backfilled
+UPDATE schedule SET started = started + :count WHERE number = :number
+
 -- name: is_schedule_busy
 SELECT 1 FROM execution WHERE schedule = :number AND ended_at IS NULL LIMIT 1
 
