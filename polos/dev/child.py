@@ -1,6 +1,7 @@
 """A worker process of one generation: imports the user's code, checks it, and runs it as its server tells it.
 
-Started as ``python -m polos.dev.child DESCRIPTOR SETTINGS``. Ends when its server does, whatever it is doing.
+Started as ``python -m polos.dev.child DESCRIPTOR PARENT``. Until the order to load comes it is a spare one, with polos
+imported and nothing of the user's. Ends when its server does, whatever it is doing.
 """
 
 from __future__ import annotations
@@ -15,20 +16,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from polos.dev.control import ChildEnd
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _SLOW_AFTER = 5.0
 _DIED_ALONE = 3
 
 
-def main(descriptor: int, settings: dict[str, Any]) -> None:
+def main(descriptor: int, parent: int) -> None:
     """Runs until told to end."""
-    _die_with_parent(settings["parent"])
+    _die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the server's to decide on
     server = ChildEnd(descriptor, on_end=lambda: os._exit(_DIED_ALONE))
+    _call_it("polos-spare")
+    _import_polos()
+    order = server.first()
+    assert order["do"] == "load", order
+    settings: dict[str, Any] = order["settings"]
+    _call_it("polos-worker")
     loaded = threading.Event()
     threading.Thread(target=_say_where_it_is, args=(server, loaded), daemon=True).start()
     try:
@@ -50,6 +56,15 @@ def main(descriptor: int, settings: dict[str, Any]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # threads of bodies that do not end hold up nothing
+
+
+def _import_polos() -> None:
+    """Imports what the orders need, which takes most of the time that a reload has."""
+    import polos.dev.compat
+    import polos.local.host
+    import polos.local.project
+    import polos.store.sqlite.reader
+    import polos.wire.remote  # noqa: F401
 
 
 def _load(settings: dict[str, Any]) -> tuple[dict[str, Any], Any, Path]:
@@ -139,6 +154,12 @@ def _die_with_parent(parent: int) -> None:
         os._exit(_DIED_ALONE)  # it died before this was set
 
 
+def _call_it(name: str) -> None:
+    """Gives the process a name for `ps` and `top`, where that can be."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
 def _say_where_it_is(server: ChildEnd, loaded: threading.Event) -> None:
     """Names the line at which an import stands still, once."""
     if loaded.wait(_SLOW_AFTER):
@@ -151,4 +172,4 @@ def _say_where_it_is(server: ChildEnd, loaded: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), orjson.loads(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

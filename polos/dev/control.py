@@ -41,6 +41,10 @@ class ChildEnd:
             except OSError:
                 self._on_end()
 
+    def first(self) -> Message:
+        """Returns the first order, before there is a loop. Blocking."""
+        return self._orders.get()
+
     async def next(self) -> Message:
         """Returns the next order."""
         loop = asyncio.get_running_loop()

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from polos.dev.compat import LIMIT
 from polos.dev.control import Message, ServerEnd
 from polos.dev.happenings import Checked, Manifest, Misfit
@@ -60,13 +58,12 @@ class Child:
         self.on_death: Callable[[Child], None] = lambda child: None
 
     @classmethod
-    async def spawn(cls, settings: dict[str, Any], on_warning: Callable[[str], None]) -> Child:
-        """Starts a process, which begins to import."""
+    async def spawn(cls, on_warning: Callable[[str], None]) -> Child:
+        """Starts a process, which waits for the order to load."""
         own, its = socket.socketpair()
         try:
-            told = orjson.dumps({**settings, "parent": os.getpid()}).decode()
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "polos.dev.child", str(its.fileno()), told,
+                sys.executable, "-P", "-m", "polos.dev.child", str(its.fileno()), str(os.getpid()),
                 pass_fds=[its.fileno()], stdin=asyncio.subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
         except BaseException:
@@ -141,17 +138,24 @@ class Child:
 class Generation:
     """The processes of one state of the code: the first one checks, all work."""
 
-    def __init__(self, number: int, settings: dict[str, Any], workers: int, on_warning: Callable[[str], None]) -> None:
+    def __init__(
+        self, number: int, settings: dict[str, Any], workers: int, on_warning: Callable[[str], None],
+        spares: Callable[[], list[Child]],
+    ) -> None:  # fmt: skip
         self.number = number
         self.manifest: Manifest | None = None
         self.children: list[Child] = []
         self.is_working = False
         self._settings, self._workers, self._on_warning = settings, workers, on_warning
+        self._spares = spares
 
     async def load(self) -> Manifest:
-        """Starts the processes, and returns what they have imported. Raises `RefusedCode`, `ChildDied`, `TimeoutError`."""
-        for _ in range(self._workers):
-            self.children.append(await Child.spawn(self._settings, self._on_warning))
+        """Lets its processes import the code, and returns what they found. Raises `RefusedCode`, `ChildDied`, `TimeoutError`."""
+        self.children += self._spares()
+        while len(self.children) < self._workers:
+            self.children.append(await Child.spawn(self._on_warning))
+        for child in self.children:
+            child.tell(do="load", settings=self._settings)
         answers = [await child.answer(LOADS_WITHIN) for child in self.children]
         told = answers[0]["manifest"]
         self.manifest = Manifest(

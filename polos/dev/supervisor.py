@@ -18,6 +18,7 @@ from polos.dev.following import Follower
 from polos.dev.generation import Check, Child, ChildDied, Generation, RefusedCode, how_it_ended
 from polos.dev.happenings import Checked, Died, Happening, Left, Live, Refused, Standing, Told, Warned
 from polos.dev.owning import own
+from polos.dev.spares import Spares
 from polos.dev.watch import Sources, saves
 from polos.local.owner import Owner
 from polos.ports import Store
@@ -62,6 +63,7 @@ class Supervisor:
         }  # fmt: skip
         self._api = None if listening is None else Api(settings, listening)
         self._failures = Failures()
+        self._spares = Spares(workers if reloads else 0, self._warn)
         self._serving: Generation | None = None
         self._leaving: dict[Generation, asyncio.Task[None]] = {}
         self._coming: Generation | None = None
@@ -87,9 +89,8 @@ class Supervisor:
             StoreUnavailable: it cannot be used.
         """
         if self._reloads:
-            await asyncio.to_thread(
-                self.sources.remember
-            )  # before anything is imported: what is saved from then on counts
+            # Before anything is imported: what is saved from then on counts.
+            await asyncio.to_thread(self.sources.remember)
         self._wanted.set()
         self._follow(self._keep_reloading())  # the import of the code takes longest, and needs no database
         try:
@@ -133,7 +134,11 @@ class Supervisor:
         self._owner.timekeeper.look()
 
     def reload(self) -> None:
-        """Brings up a generation now, whatever was saved."""
+        """Brings up a generation now, whatever was saved, in new processes: also packages may have changed."""
+        self._follow(self._reload())
+
+    async def _reload(self) -> None:
+        await self._spares.drop()
         self._saved([])
 
     def _follow(self, work: Coroutine[Any, Any, None]) -> None:
@@ -191,10 +196,12 @@ class Supervisor:
                 wanted.cancel()
             if not coming.cancelled():
                 coming.result()
+                if not self._wanted.is_set():
+                    self._follow(self._spares.fill())
 
     async def _bring_up(self) -> None:
         self._numbers += 1
-        new = self._coming = Generation(self._numbers, self._for_child, self._workers, self._warn)
+        new = self._coming = Generation(self._numbers, self._for_child, self._workers, self._warn, self._spares.take)
         files = self._files
         try:
             await new.load()
@@ -311,12 +318,12 @@ class Supervisor:
         if self._serving is not None:
             leaving.append(self._serving)
         try:
-            await asyncio.gather(
-                *(one.leave(grace) for one in leaving if one is self._serving), *self._leaving.values()
-            )
+            own = [one.leave(grace) for one in leaving if one is self._serving]
+            await asyncio.gather(*own, *self._leaving.values())
         finally:
             for generation in leaving:
                 generation.kill_now()
+            await self._spares.drop()
             if self._api is not None:
                 await self._api.close()
             await self._owner.close()
@@ -336,9 +343,5 @@ class Supervisor:
     @property
     def pids(self) -> list[int]:
         """The numbers of the processes that run user code now."""
-        every = [
-            *self._leaving,
-            *((self._serving,) if self._serving else ()),
-            *((self._coming,) if self._coming else ()),
-        ]
+        every = [*self._leaving, *(one for one in (self._serving, self._coming) if one is not None)]
         return [child.process.pid for one in every for child in one.children if child.process.returncode is None]

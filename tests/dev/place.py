@@ -163,6 +163,10 @@ class Dev:
         """The processes that run user code for this one."""
         return children_of(self.process.pid)
 
+    def spares(self) -> list[int]:
+        """The processes that wait for the next save."""
+        return children_of(self.process.pid, "polos-spare")
+
     def stop(self, number: int = signal.SIGINT) -> int:
         """Ends it as Ctrl-C does, and returns its exit code."""
         if self.process.poll() is None:
@@ -187,18 +191,18 @@ def _fits(value: Any, fact: Any) -> bool:
     return bool(fact(value)) if callable(fact) else bool(value == fact)
 
 
-def children_of(pid: int) -> list[int]:
-    """Returns the workers among the children of a process (not the helper that syncs the disk)."""
+def children_of(pid: int, called: str = "polos-worker") -> list[int]:
+    """Returns the workers among the children of a process: no spare ones, nor the helper that syncs the disk."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdecimal():
             continue
         try:
             stat = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes()
+            name = (folder / "comm").read_text()
         except OSError:
             continue
-        if int(stat[1]) == pid and stat[0] != "Z" and b"polos.dev.child" in command:
+        if int(stat[1]) == pid and stat[0] != "Z" and name == f"{called}\n":
             found.append(int(folder.name))
     return sorted(found)
 

@@ -69,6 +69,26 @@ def test_a_killed_server_leaves_no_child_and_the_next_goes_on(dev: Start) -> Non
     assert server.ledger == ["validate", "charge", "ship one"]
 
 
+def test_a_process_waits_for_the_next_save_and_goes_with_its_server(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    wait_until(server.spares, "a spare one is there")
+    (spare,) = server.spares()
+    server.edit(('"ship one"', '"ship two"'))
+    server.until("live")
+    assert spare in server.children()
+    wait_until(server.spares, "another one is there")
+    (killed,) = server.spares()
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: not is_alive(killed), "it is gone")
+    server.edit(('"ship two"', '"ship three"'))
+    server.until("live")
+    wait_until(server.spares, "another one is there")
+    (spare,) = server.spares()
+    server.process.kill()
+    wait_until(lambda: not is_alive(spare), "it went with the server")
+
+
 def test_a_child_whose_loop_is_blocked_dies_with_its_server(dev: Start) -> None:
     server = dev(flow="""
         import time

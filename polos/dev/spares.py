@@ -1,0 +1,38 @@
+"""Processes that wait for the next save, with polos imported and nothing of the user's: most of a reload is that import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from polos.dev.generation import Child
+
+
+class Spares:
+    """Keeps `count` of them, once it is told to; each is for one generation."""
+
+    def __init__(self, count: int, on_warning: Callable[[str], None]) -> None:
+        self._count, self._on_warning = count, on_warning
+        self._waiting: list[Child] = []
+        self._is_filling = False
+
+    def take(self) -> list[Child]:
+        """Returns those that are there, which are the caller's from then on."""
+        taken, self._waiting = [one for one in self._waiting if one.process.returncode is None], []
+        return taken
+
+    async def fill(self) -> None:
+        """Starts what is missing."""
+        if self._is_filling:
+            return
+        self._is_filling = True
+        try:
+            self._waiting = self.take()
+            while len(self._waiting) < self._count:
+                self._waiting.append(await Child.spawn(self._on_warning))
+        finally:
+            self._is_filling = False
+
+    async def drop(self) -> None:
+        """Ends those that are there: what they have imported may be old."""
+        for one in self.take():
+            await one.kill()
