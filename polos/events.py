@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from polos.authoring.payload import EventPayload
-from polos.client.client import Client, _ids, _inside_workflow
+from polos.client.client import Client, _ids
 from polos.client.connect import Access
+from polos.client.drive import inside_workflow
 from polos.client.stream import follow, unanswered
 from polos.core import codec
 from polos.core.ids import workflow_topic
@@ -44,7 +45,7 @@ def stream_workflow(
     client: Client, root_workflow_id: str, root_execution_id: str, after: int | None = None
 ) -> AsyncIterator[EventPayload]:
     """Follows the life of an execution's tree. Without a cursor: first the suspends still unanswered, then what is new."""
-    _inside_workflow("a stream", "ctx.step.wait_for_event")
+    inside_workflow("a stream", "ctx.step.wait_for_event")
     return _follow_tree(client.access(), workflow_topic(root_workflow_id, root_execution_id), after)
 
 

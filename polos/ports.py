@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from polos.core.forks import ForkRequest, Provenance
 from polos.core.manifest import Declared, QueueState, Schedule, ScheduleRule, WorkerInfo
 from polos.core.model import (
     Entry,
@@ -149,6 +150,10 @@ class ReadStore(Protocol):
         ...
 
     async def lives(self, execution_id: str) -> list[Life]: ...
+    async def provenance(self, execution_id: str) -> Provenance | None:
+        """Returns where a fork comes from; None: it is none."""
+        ...
+
     async def schedules(self) -> list[Schedule]: ...
     async def queues(self) -> list[QueueState]: ...
     async def declared(self) -> list[Declared]:
@@ -188,6 +193,10 @@ class ClientStore(ReadStore, Protocol):
 
     async def retry(self, execution_id: str) -> Retried:
         """Reopens one that has failed, was cancelled or is blocked (S9.4). Raises `ExecutionEnded`, `UsageError`."""
+        ...
+
+    async def fork(self, request: ForkRequest) -> Started:
+        """Starts a new execution with a part of another one's history (S9.4). Raises `UnknownExecution`, `UsageError`."""
         ...
 
     async def put_schedule(self, rule: ScheduleRule, schedule_id: str) -> str:

@@ -10,7 +10,8 @@ from polos.authoring.handle import ExecutionHandle
 from polos.authoring.payload import instant, microseconds
 from polos.authoring.scheduled import rule
 from polos.authoring.workflow import Workflow, id_of
-from polos.client.client import Client, _clock, _ids, _inside_workflow
+from polos.client.client import Client, _clock, _ids
+from polos.client.drive import inside_workflow
 from polos.core.cron import due_after
 from polos.core.manifest import Schedule
 from polos.errors import UnknownSchedule, UsageError
@@ -33,13 +34,13 @@ async def create(
         UsageError: the expression or the zone cannot be, or the code declares a schedule of that key.
     """
     made = rule(id_of(workflow), cron, timezone, key, catchup, overlap)
-    _inside_workflow("schedules", "a step whose body asks for it: ctx.step.run")
+    inside_workflow("schedules", "a step whose body asks for it: ctx.step.run")
     return await client.access().write(lambda store: store.put_schedule(made, _ids.new("sch")))
 
 
 async def list(client: Client, workflow: Workflow | str | None = None) -> builtins.list[Schedule]:
     """Returns the schedules, by workflow and key."""
-    _inside_workflow("schedules", "a step whose body asks for it: ctx.step.run")
+    inside_workflow("schedules", "a step whose body asks for it: ctx.step.run")
     found = await client.access().read(lambda store: store.schedules())
     wanted = None if workflow is None else id_of(workflow)
     return [one for one in found if wanted is None or one.rule.workflow_id == wanted]

@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "cancel": ("polos_cli.commands.cancel", "End an execution, and its children."),
     "retry": ("polos_cli.commands.retry", "Reopen an execution that failed, was cancelled or is blocked."),
     "replay": ("polos_cli.commands.replay", "Run today's code against recorded executions, with no side effects."),
+    "fork": ("polos_cli.commands.fork", "Start a new execution with the history of one before a step."),
     "diff": ("polos_cli.commands.diff", "Compare two executions."),
     "why": ("polos_cli.commands.why", "Explain why an execution is where it is."),
     "workflows": ("polos_cli.commands.workflows", "List what the project defines, with input schemas."),

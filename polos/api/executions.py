@@ -168,6 +168,21 @@ class RetriedOut(BaseModel):
                    reopened=list(retried.reopened))  # fmt: skip
 
 
+class ForkIn(Taken):
+    """Where a fork cuts, and what is edited."""
+
+    at: Text | None = Field(default=None, description="the step before which to cut; none: all of it runs again")
+    input: Any = Field(default=None, description="in place of its input, where it is given")
+    input_shape: dict[str, Any] | None = None
+    set: dict[Text, Any] = Field(default_factory=dict, description="outcomes in place of recorded ones, by step")
+    shapes: dict[Text, dict[str, Any]] | None = Field(default=None, description="types that JSON has not, of `set`")
+    id: str | None = Field(
+        default=None,
+        pattern=r"^exec_[0-9a-z]{26}$",
+        description="chosen by the caller: a repeated request starts nothing more",
+    )
+
+
 class ResumeIn(Taken):
     """An answer to a suspend."""
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from polos.api.values import FailureOut, at, shape_of, stored_of, value_of
 from polos.authoring.payload import instant, microseconds
+from polos.core.forks import Edit, Provenance
 from polos.core.model import Entry, FailedAttempt, Kind, LogLine, Outcome, PendingWait
 
 
@@ -100,12 +101,57 @@ class AttemptOut(BaseModel):
                              due_at=microseconds(self.due_at))  # fmt: skip
 
 
+class EditOut(BaseModel):
+    """An outcome that was edited in a fork: what it was before."""
+
+    key: str
+    outcome: Outcome
+    value: Any = None
+    shape: dict[str, Any] | None = None
+    error: FailureOut | None = None
+
+
+class ProvenanceOut(BaseModel):
+    """Where a fork comes from: its source, the step before which it was cut, and what was edited."""
+
+    source: str
+    source_number: int
+    source_workflow: str
+    at: str | None = None
+    kept: int
+    has_other_input: bool
+    edits: list[EditOut]
+
+    @classmethod
+    def of(cls, found: Provenance) -> ProvenanceOut:
+        """Returns it as it is said."""
+        edits = [
+            EditOut(key=one.key, outcome=one.outcome, value=value_of(one.value), shape=shape_of(one.value),
+                    error=FailureOut.of(one.failure))
+            for one in found.edits
+        ]  # fmt: skip
+        return cls(source=found.source_id, source_number=found.source_number, source_workflow=found.source_workflow_id,
+                   at=found.at, kept=found.kept, has_other_input=found.has_other_input, edits=edits)  # fmt: skip
+
+    def record(self) -> Provenance:
+        """Returns it as a record."""
+        edits = tuple(
+            Edit(key=one.key, outcome=one.outcome, failure=one.error.record() if one.error else None,
+                 value=stored_of(one.value, one.shape) if one.outcome is Outcome.COMPLETED else None)
+            for one in self.edits
+        )  # fmt: skip
+        return Provenance(source_id=self.source, source_number=self.source_number,
+                          source_workflow_id=self.source_workflow, at=self.at, kept=self.kept,
+                          has_other_input=self.has_other_input, edits=edits)  # fmt: skip
+
+
 class JournalOut(BaseModel):
-    """What is recorded of an execution."""
+    """What is recorded of an execution; `fork`: where it comes from, if it is one."""
 
     entries: list[EntryOut]
     waits: list[WaitOut]
     attempts: list[AttemptOut]
+    fork: ProvenanceOut | None = None
 
 
 class LogOut(BaseModel):

@@ -21,6 +21,7 @@ from polos.api.executions import ExecutionOut, RetriedOut, StartedOut, StoppedOu
 from polos.api.history import JournalOut, LogOut
 from polos.api.values import shape_of, value_of
 from polos.authoring.payload import instant
+from polos.core.forks import ForkRequest, Provenance
 from polos.core.manifest import Declared, QueueState, Schedule, ScheduleRule, WorkerInfo
 from polos.core.model import (
     Entry,
@@ -221,6 +222,21 @@ class HttpStore:
         return Retried(
             number=found.number, life=found.life, superseded=tuple(found.superseded), reopened=tuple(found.reopened)
         )
+
+    async def fork(self, request: ForkRequest) -> Started:
+        body: dict[str, Any] = {
+            "id": request.id, "at": request.at, "set": {key: value_of(one) for key, one in request.edits.items()},
+            "shapes": {key: shape for key, one in request.edits.items() if (shape := shape_of(one))},
+        }  # fmt: skip
+        if request.input is not None:
+            body |= {"input": value_of(request.input), "input_shape": shape_of(request.input)}
+        path = f"/executions/{quote(request.source_id, safe='')}/fork"
+        found: StartedOut = await self._ask("POST", path, StartedOut, body=body)
+        return found.record()
+
+    async def provenance(self, execution_id: str) -> Provenance | None:
+        found = (await self._journal(execution_id)).fork
+        return None if found is None else found.record()
 
     async def put_schedule(self, rule: ScheduleRule, schedule_id: str) -> str:
         body = {"workflow": rule.workflow_id, "cron": rule.cron, "timezone": rule.timezone, "key": rule.key,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from polos.authoring.checks import check_text
 from polos.authoring.children import execution_id_of
@@ -14,6 +14,7 @@ from polos.authoring.payload import BatchWorkflowInput, EventPayload
 from polos.authoring.registry import REGISTRY, unknown
 from polos.authoring.workflow import Workflow, id_of
 from polos.client.connect import Access, FileAccess
+from polos.client.drive import Driver, ExecutionRef, inside_workflow
 from polos.client.inside import local_access
 from polos.client.outcome import result_of
 from polos.client.starting import new_execution
@@ -21,7 +22,7 @@ from polos.client.stream import follow, is_end_of
 from polos.clock import SystemClock, TimeOrderedIds
 from polos.core import codec
 from polos.core.manifest import WorkerInfo
-from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published, Retried, Stopped
+from polos.core.model import Entry, Execution, NewEvent, NewExecution, Published
 from polos.core.status import TERMINAL, Status
 from polos.errors import (
     NoProject,
@@ -37,27 +38,9 @@ _ids = TimeOrderedIds()
 LONGEST_DELAY = 1e9
 """Seconds: some thirty years."""
 
-ExecutionRef: TypeAlias = ExecutionHandle | Execution | str | int
 
-
-def _inside_workflow(what: str, instead: str) -> None:
-    """Refuses clients in workflow code: what they do has no place in the journal."""
-    import sys
-
-    loop = sys.modules.get("polos.worker.loop")
-    if loop is not None and loop.CURRENT.get() is not None:
-        raise UsageError(f"{what} is used inside a workflow", hint=f"use {instead}, which is recorded")
-
-
-class Client:
+class Client(Driver):
     """What `PolosClient` and `Polos` share; both are accepted wherever a client is."""
-
-    def _access(self) -> Access:
-        raise NotImplementedError
-
-    def _origin(self) -> str | None:
-        """Returns the worker beside this client, which may always claim what it starts."""
-        return None
 
     def _known(self, workflow_id: str) -> Workflow | None:
         return REGISTRY.get(workflow_id)
@@ -87,7 +70,7 @@ class Client:
     async def _start(
         self, requests: list[tuple[BatchWorkflowInput, Workflow | None]], delay: float | None
     ) -> list[ExecutionHandle]:
-        _inside_workflow("a client", "ctx.step.invoke or ctx.step.batch_invoke")
+        inside_workflow("a client", "ctx.step.invoke or ctx.step.batch_invoke")
         if delay is not None and not 0 <= delay < LONGEST_DELAY:
             raise UsageError(f"a delay is seconds from 0, below {LONGEST_DELAY:,}, not {delay!r}")
         new = [await self._new(request, known, delay) for request, known in requests]
@@ -129,7 +112,7 @@ class Client:
         Raises:
             UnknownExecution: none answers to that, or more than one.
         """
-        _inside_workflow("a client", "a step whose body asks it: ctx.step.run")
+        inside_workflow("a client", "a step whose body asks it: ctx.step.run")
         self._check_engine()
         reference = str(execution) if isinstance(execution, int) else execution_id_of(execution)
         found = await self._access().read(lambda store: store.find(reference))
@@ -148,7 +131,7 @@ class Client:
         until: int | None = None,
     ) -> list[Execution]:  # fmt: skip
         """Returns executions, newest first."""
-        _inside_workflow("a client", "a step whose body asks it: ctx.step.run")
+        inside_workflow("a client", "a step whose body asks it: ctx.step.run")
         if status is not None and status not in set(Status):
             raise UsageError(f"{status!r} is no status", hint="one of " + ", ".join(Status))
         wanted = ExecutionFilter(
@@ -178,7 +161,7 @@ class Client:
             Diverged, StoredValueMismatch: it is blocked until new code comes (S8.3).
             ResultTimeout: it had not ended in time.
         """
-        _inside_workflow("a client", "ctx.step.result")
+        inside_workflow("a client", "ctx.step.result")
         access = self._access()
         execution_id = execution.id if isinstance(execution, ExecutionHandle) else (await self.get(execution)).id
         deadline = None if timeout is None else _clock.monotonic() + timeout
@@ -197,49 +180,7 @@ class Client:
                     hint=f"it goes on; see where it is: polos show {found.number}",
                 )
 
-    # ── answering ────────────────────────────────────────────────────────────────────────────────────
-
-    async def resume(self, execution: ExecutionRef, step_key: str, data: Any = None) -> None:
-        """Answers a suspend, before or after it is reached (S4.4).
-
-        Raises:
-            AlreadyResumed: it has its answer.
-            ExecutionEnded: the execution is over.
-        """
-        _inside_workflow("a client", "ctx.step.resume")
-        found = await self.get(execution)
-        stored = codec.encode(data)
-        await self._access().write(lambda store: store.resume(found.id, step_key, stored, _ids.new("ans")))
-
-    # ── stopping, trying again ───────────────────────────────────────────────────────────────────────
-
-    async def cancel(self, execution: ExecutionRef) -> Stopped:
-        """Cancels an execution and its children (S8.4); its code may clear up. Cancelled already, it stays so.
-
-        Raises:
-            ExecutionEnded: it has completed or failed.
-        """
-        _inside_workflow("a client", "a step whose body asks for it: ctx.step.run")
-        found = await self.get(execution)
-        return await self._access().write(lambda store: store.cancel(found.id))
-
-    async def retry(self, execution: ExecutionRef) -> Retried:
-        """Reopens an execution that has failed, was cancelled or is blocked (S9.4); it goes on from there.
-
-        What it had recorded stays, but for the step that ended it and what came of that.
-
-        Raises:
-            ExecutionEnded: it has completed.
-            UsageError: it has not ended; or its parent has received its end, so that the root is to be retried.
-        """
-        _inside_workflow("a client", "a step whose body asks for it: ctx.step.run")
-        found = await self.get(execution)
-        if found.status in (Status.QUEUED, Status.RUNNING, Status.WAITING):
-            raise UsageError(
-                f"execution {found.number} is {found.status.value}; there is nothing to retry",
-                hint=f"why it is where it is: polos why {found.number}",
-            )
-        return await self._access().write(lambda store: store.retry(found.id))
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────
 
     async def publish(
         self, topic: str, data: Any = None, event_type: str | None = None, event_id: str | None = None
@@ -252,7 +193,7 @@ class Client:
         )[0]
 
     async def _publish(self, new: Sequence[NewEvent]) -> Sequence[Published]:
-        _inside_workflow("a client", "ctx.step.publish_event")
+        inside_workflow("a client", "ctx.step.publish_event")
         for event in new:
             if not event.topic or not isinstance(event.topic, str) or len(event.topic) > 512:
                 raise UsageError(f"a topic is text of 1 to 512 characters, not {event.topic!r}")
@@ -265,14 +206,14 @@ class Client:
 
     def stream(self, topic: str, after: int | None = None) -> AsyncIterator[EventPayload]:
         """Follows a topic without end, from its start or after a sequence."""
-        _inside_workflow("a stream", "ctx.step.wait_for_event")
+        inside_workflow("a stream", "ctx.step.wait_for_event")
         return follow(self._access(), EventFilter(topic=topic, after_sequence=after or 0), lambda event: False)
 
     def execution_events(self, handle: ExecutionHandle) -> AsyncIterator[EventPayload]:
         """Follows the events of an execution's tree until that execution ends."""
         from polos.core.ids import workflow_topic
 
-        _inside_workflow("a stream", "ctx.step.result or ctx.step.wait_for_event")
+        inside_workflow("a stream", "ctx.step.result or ctx.step.wait_for_event")
         topic = workflow_topic(handle.root_workflow_id, handle.root_execution_id)
         return follow(self._access(), EventFilter(topic=topic), lambda event: is_end_of(event, handle.number))
 

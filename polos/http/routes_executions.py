@@ -13,19 +13,21 @@ from polos.api.executions import (
     BatchIn,
     BatchItem,
     ExecutionOut,
+    ForkIn,
     ResumeIn,
     RetriedOut,
     RunIn,
     StartedOut,
     StoppedOut,
 )
-from polos.api.history import AttemptOut, EntryOut, JournalOut, LogOut, WaitOut
+from polos.api.history import AttemptOut, EntryOut, JournalOut, LogOut, ProvenanceOut, WaitOut
 from polos.api.values import Done, Instant, Taken, Text, stored_of
 from polos.authoring.checks import check_text
 from polos.authoring.payload import BatchWorkflowInput, instant, microseconds
 from polos.authoring.workflow import id_of
 from polos.client.starting import new_execution
 from polos.clock import TimeOrderedIds
+from polos.core.forks import ForkRequest
 from polos.core.model import Execution, Kind, NewExecution, Started
 from polos.core.status import TERMINAL, Status
 from polos.http.links import VALID_FOR
@@ -143,6 +145,7 @@ async def journal(call: Call[NoBody, NoQuery]) -> JournalOut:
         entries=[EntryOut.of(one) for one in await store.journal(found.id)],
         waits=[WaitOut.of(one) for one in await store.waits(found.id)],
         attempts=[AttemptOut.of(one) for one in await store.attempts(found.id)],
+        fork=None if (origin := await store.provenance(found.id)) is None else ProvenanceOut.of(origin),
     )
 
 
@@ -163,6 +166,25 @@ async def cancel(call: Call[NoBody, NoQuery]) -> StoppedOut:
 async def retry(call: Call[NoBody, NoQuery]) -> RetriedOut:
     """Reopens it."""
     return RetriedOut.of(await call.engine.client.retry((await _find(call)).id))
+
+
+async def fork(call: Call[ForkIn, NoQuery]) -> StartedOut:
+    """Starts a new execution with its history before a step."""
+    found, asked, engine = await _find(call), call.body, call.engine
+    if asked.at is not None:
+        check_text(asked.at, "a step")
+    input_ = None
+    if "input" in asked.model_fields_set:
+        input_ = stored_of(asked.input, asked.input_shape)
+        if not asked.input_shape:  # as of a start
+            new = NewExecution(id="", workflow_id=found.workflow_id, input=input_)
+            input_ = (await engine.client.checked(new)).input
+    shapes = asked.shapes or {}
+    request = ForkRequest(
+        id=asked.id or _ids.new("exec"), source_id=found.id, at=asked.at, input=input_,
+        edits={key: stored_of(value, shapes.get(key)) for key, value in asked.set.items()},
+    )  # fmt: skip
+    return StartedOut.of(await engine.store.fork(request))
 
 
 async def resume(call: Call[ResumeIn, NoQuery]) -> Done:
@@ -205,6 +227,9 @@ ROUTES = (
           gives=StoppedOut, handler=cancel, refuses=(404, 409)),
     Route(method="POST", path=f"{_E}/retry", name="retryExecution", summary="Reopen one that did not complete",
           gives=RetriedOut, handler=retry, refuses=(404, 409)),
+    Route(method="POST", path=f"{_E}/fork", name="forkExecution",
+          summary="Start a new one with its history before a step", body=ForkIn, gives=StartedOut, status=201,
+          handler=fork, refuses=(400, 404, 413, 422)),
     Route(method="POST", path=f"{_E}/resume", name="resumeExecution", summary="Answer a suspend", body=ResumeIn,
           gives=Done, handler=resume, refuses=(404, 409, 413)),
     Route(method="GET", path=f"{_E}/approvals", name="listApprovals",

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from polos.clock import Clock
+from polos.core.forks import ForkRequest, Provenance
 from polos.core.manifest import Declared, QueueState, Schedule, ScheduleRule, WorkerInfo
 from polos.core.model import (
     Entry,
@@ -152,6 +153,9 @@ class ContinuingStore:
     async def retry(self, execution_id: str) -> Retried:
         return await self._ask(lambda store: store.retry(execution_id))
 
+    async def fork(self, request: ForkRequest) -> Started:
+        return await self._ask(lambda store: store.fork(request))
+
     async def put_schedule(self, rule: ScheduleRule, schedule_id: str) -> str:
         return await self._ask(lambda store: store.put_schedule(rule, schedule_id))
 
@@ -222,6 +226,9 @@ class ContinuingStore:
 
     async def lives(self, execution_id: str) -> list[Life]:
         return await self._file().lives(execution_id)
+
+    async def provenance(self, execution_id: str) -> Provenance | None:
+        return await self._file().provenance(execution_id)
 
     async def schedules(self) -> list[Schedule]:
         return await self._file().schedules()

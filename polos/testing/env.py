@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 from polos.authoring.payload import instant, microseconds
 from polos.authoring.registry import REGISTRY, Registry
 from polos.authoring.workflow import Workflow
-from polos.client.client import Client, ExecutionRef
+from polos.client.client import Client
 from polos.client.connect import Access
+from polos.client.drive import ExecutionRef
 from polos.core.durations import SECOND, to_microseconds
 from polos.core.model import Published
 from polos.core.status import TERMINAL, Status

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from polos.core.forks import ForkRequest
 from polos.core.manifest import ScheduleRule, WorkerInfo
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Retried, Started, Stopped, Stored
 from polos.core.ops import CommitAnswer, Lease, Op
@@ -65,6 +66,7 @@ METHODS: Mapping[str, Method] = {
     "changed": _method(_ALL, str, float),  # until the execution may have changed, or for so many seconds
     "cancel": _method(_ALL, str, gives=Stopped),
     "retry": _method(_ALL, str, gives=Retried),
+    "fork": _method(_ALL, ForkRequest, gives=Started),
     "put_schedule": _method(_ALL, ScheduleRule, str, gives=str),
     "change_schedule": _method(_ALL, str, str),
     "trigger_schedule": _method(_ALL, str, str, gives=Started),

@@ -41,7 +41,8 @@ def writer(kind: Any) -> Convert:
     if origin in (frozenset, set, abc.Collection):
         return list
     if origin in (dict, abc.Mapping):
-        return lambda mapping: list(mapping.items())
+        of_values = writer(args[1]) or _same
+        return lambda mapping: [(key, of_values(value)) for key, value in mapping.items()]
     if dataclasses.is_dataclass(kind):
         return _fields_writer(kind)
     return None
@@ -81,7 +82,8 @@ def reader(kind: Any) -> Convert:
     if origin in (frozenset, set, abc.Collection):
         return frozenset
     if origin in (dict, abc.Mapping):
-        return dict
+        of_values = reader(args[1]) or _same
+        return lambda pairs: {key: of_values(value) for key, value in pairs}
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return {member.value: member for member in kind}.__getitem__
     if dataclasses.is_dataclass(kind):
@@ -104,6 +106,10 @@ def _tuple_reader(convert: Convert) -> Callable[[Any], Any]:
     if convert is None:
         return tuple
     return lambda values: tuple([convert(value) for value in values])
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _if_there(convert: Convert) -> Convert:

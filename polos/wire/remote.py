@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from polos.core.forks import ForkRequest
 from polos.core.manifest import ScheduleRule, WorkerInfo
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Retried, Started, Stopped, Stored
 from polos.core.ops import CommitAnswer, Lease, Op, Release
@@ -189,6 +190,9 @@ class Remote:
 
     async def retry(self, execution_id: str) -> Retried:
         return await self._ask("retry", execution_id)  # type: ignore[no-any-return]  # as the table says
+
+    async def fork(self, request: ForkRequest) -> Started:
+        return await self._ask("fork", request)  # type: ignore[no-any-return]  # as the table says
 
     async def put_schedule(self, rule: ScheduleRule, schedule_id: str) -> str:
         return await self._ask("put_schedule", rule, schedule_id)  # type: ignore[no-any-return]  # as the table says

@@ -12,6 +12,7 @@ import typer
 from polos.client.client import PolosClient
 from polos.core import codec
 from polos.core.durations import show_duration
+from polos.core.forks import Provenance
 from polos.core.ids import short_end, workflow_topic
 from polos.core.model import Entry, Execution, FailedAttempt, Life, PendingWait, Stored
 from polos.core.status import TERMINAL, Status
@@ -20,6 +21,7 @@ from polos.ports import EventFilter
 from polos_cli.output import stdout, style
 from polos_cli.output.sanitize import clip, join, sanitize
 from polos_cli.session import client_for, clock, clock_time, execution_json, rfc3339, run_async
+from polos_cli.view.edits import edited_part
 from polos_cli.view.fold import fold
 from polos_cli.view.model import ViewTree
 from polos_cli.view.render import tree_lines
@@ -36,6 +38,7 @@ class _Facts:
     attempts: list[FailedAttempt]
     lives: list[Life]
     superseded: list[tuple[int, Entry]]
+    provenance: Provenance | None
 
 
 def command(
@@ -98,7 +101,8 @@ async def _read(client: PolosClient, execution: Execution) -> _Facts:
     if execution.life:
         lives = await access.read(lambda store: store.lives(execution.id))
         superseded = await access.read(lambda store: store.superseded(execution.id))
-    return _Facts(execution, tree, entries, waits, attempts, lives, superseded)
+    provenance = await access.read(lambda store: store.provenance(execution.id))
+    return _Facts(execution, tree, entries, waits, attempts, lives, superseded, provenance)
 
 
 def _whole(facts: _Facts) -> None:
@@ -113,6 +117,8 @@ def _whole(facts: _Facts) -> None:
     stdout.data(join((name, f"  {execution.number} ({short_end(execution.id)})  ", state, f"  {began}")))
     if execution.parent_id is not None:
         stdout.data(f"child of {_parent(facts)}, step {sanitize(execution.parent_key or '')}")
+    if facts.provenance is not None:
+        _origin(facts, facts.provenance)
     stdout.data(f"input   {_short(execution.input)}")
     if execution.queue is not None:
         key = f", key {sanitize(execution.concurrency_key)}" if execution.concurrency_key else ""
@@ -147,6 +153,22 @@ def _parent(facts: _Facts) -> str:
     own = facts.tree.executions.get(facts.execution.number)
     parent = None if own is None or own.parent is None else facts.tree.executions.get(own.parent)
     return str(facts.execution.parent_id) if parent is None else f"{parent.number} ({sanitize(parent.workflow_id)})"
+
+
+def _origin(facts: _Facts, origin: Provenance) -> None:
+    """Says whose fork it is, and what was edited."""
+    at = "from the start" if origin.at is None else f"at {sanitize(origin.at)}, {origin.kept} outcomes kept"
+    other = ", with another input" if origin.has_other_input else ""
+    stdout.data(f"fork    of {origin.source_number} ({sanitize(origin.source_workflow_id)}), {at}{other}")
+    entries = {entry.key: entry for entry in facts.entries}
+    for edit in origin.edits:
+        now, before = entries.get(edit.key), edit.outcome.value
+        if now is None or now.value is None:
+            continue  # a retry has taken it back
+        if edit.value is not None:
+            before = clip(sanitize(stdout.to_json(edited_part(now.kind, edit.value))), 40)
+        after = clip(sanitize(stdout.to_json(edited_part(now.kind, now.value))), 40)
+        stdout.data(join((f"edited  {sanitize(edit.key)}: ", before, " → ", after)))
 
 
 def _life(facts: _Facts, life: Life) -> None:
@@ -235,10 +257,23 @@ def _json(facts: _Facts) -> dict[str, object]:
             }
             for life in facts.lives
         ],
+        "fork": None if facts.provenance is None else _origin_json(facts.provenance),
         "superseded": [{"life": life, **_entry_json(entry)} for life, entry in facts.superseded],
         "steps": [_entry_json(entry) for entry in facts.entries],
         "waits": [_wait_json(wait) for wait in facts.waits],
     }
+
+
+def _origin_json(origin: Provenance) -> dict[str, object]:
+    return {
+        "execution": origin.source_id, "number": origin.source_number, "at": origin.at, "kept": origin.kept,
+        "other_input": origin.has_other_input,
+        "edited": [
+            {"step": one.key, "state": one.outcome.value, "value": None if one.value is None else codec.plain(one.value),
+             "error": None if one.failure is None else f"{one.failure.type_name}: {one.failure.message}"}
+            for one in origin.edits
+        ],
+    }  # fmt: skip
 
 
 def _entry_json(entry: Entry) -> dict[str, object]:

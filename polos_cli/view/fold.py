@@ -37,6 +37,12 @@ def fold(tree: ViewTree, event: Event) -> None:
             _close_open(execution, event.created_at)
     elif event.type == "workflow_retried":
         _retry(execution, data.get("cause"), data.get("superseded", ()))
+    elif event.type == "workflow_forked":
+        for kept in data["kept"]:
+            execution.steps[kept["key"]] = ViewStep(
+                key=kept["key"], kind=kept["kind"], state=kept["outcome"], started_at=event.created_at,
+                ended_at=event.created_at, is_kept=True,
+            )  # fmt: skip
     elif "key" in data:
         _step(execution, event, data)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, kw_only=True)
 class ViewStep:
-    """A step as it looks now. Instants in microseconds."""
+    """A step as it looks now. Instants in microseconds. `is_kept`: of the execution whose fork this is."""
 
     key: str
     kind: str
@@ -18,6 +18,7 @@ class ViewStep:
     until: int | None = None
     on: str = ""
     error_type: str = ""
+    is_kept: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

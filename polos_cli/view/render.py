@@ -103,7 +103,7 @@ def _bar(step: ViewStep, now: int, span: tuple[int, int], out: TextIO) -> Clean:
 
 def _note(step: ViewStep, now: int) -> str:
     """Returns what a step is about now: what it waits for, how its attempts went."""
-    notes = []
+    notes = ["kept"] if step.is_kept else []
     if step.state == "waiting":
         notes.append(_waits(step, now))
     elif step.state == "retrying":

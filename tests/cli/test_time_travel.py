@@ -64,3 +64,36 @@ def test_two_executions_are_compared(tmp_path: Path) -> None:
     same = shell.polos("diff", "1", "1")
     assert same.code == 0 and "they are the same" in same.err
     assert shell.polos("diff", "1", "99").code == 3
+
+
+def test_a_fork_goes_on_from_a_step_with_what_is_edited(tmp_path: Path) -> None:
+    shell = approved(tmp_path)
+    fork = ("fork", "1", "--at", "execute", "--set", 'await_approval={"approved": false}')
+    planned = shell.polos(*fork, "--dry-run")
+    assert (planned.code, planned.out) == (0, "") and "runs again    execute" in planned.err
+    assert '{"approved":true} → {"approved":false}' in planned.err and "nothing was started" in planned.err
+    made = shell.polos(*fork, "--json").json
+    assert made["again"] == [{"step": "execute", "what": "runs again"}] and made["edited"] == ["await_approval"]
+    assert shell.polos("run", "--attach", str(made["number"])).code == 0
+    shown = shell.polos("show", str(made["number"]))
+    assert "fork    of 1 (approval), at execute" in shown.out and "kept" in shown.out
+    assert 'edited  await_approval: {"approved":true} → {"approved":false}' in shown.out
+    origin = shell.polos("show", str(made["number"]), "--json").json["fork"]
+    assert (origin["number"], origin["edited"][0]["step"]) == (1, "await_approval")
+    differ = shell.polos("diff", "1", str(made["number"])).out
+    assert ".data.approved  true → false" in differ and "look_up_budget" not in differ
+
+
+def test_what_cannot_be_forked_is_refused_and_starts_nothing(tmp_path: Path) -> None:
+    shell = approved(tmp_path)
+    for wrong, said in (
+        (("--at", "nix"), "no recorded step"),
+        (("--at", "execute", "--set", "execute=1"), "runs again"),
+        (("--at", "execute", "--set", "look_up_budget=yes"), 'look_up_budget="yes"'),
+        (("--at", "execute", "--set", "look_up_budget"), "STEP=JSON"),
+        (("--input", '{"item": 3}'), "item"),
+    ):
+        done = shell.polos("fork", "1", *wrong)
+        assert done.code == 2 and said in done.err, done.err
+    assert shell.polos("fork", "99").code == 3
+    assert len(shell.polos("ps", "--json").lines) == 3

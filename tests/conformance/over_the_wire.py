@@ -112,6 +112,7 @@ class WireStore:
             "workers",
             "superseded",
             "lives",
+            "provenance",
             "schedules",
             "queues",
             "declared",
@@ -177,6 +178,7 @@ class WireStore:
         if name in (
             "cancel",
             "retry",
+            "fork",
             "put_schedule",
             "change_schedule",
             "trigger_schedule",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from polos.core.codec import plain
+from polos.core.forks import ForkRequest
 from polos.core.status import Status
-from polos.errors import IdempotencyConflict
+from polos.errors import IdempotencyConflict, UnknownExecution, UsageError
 from polos.ports import EventFilter, ExecutionFilter, Store
-from tests.conformance.acts import SetClock, claim, new, start
+from tests.conformance.acts import SetClock, begun, claim, new, new_id, record, start, stored
 
 
 async def test_a_start_answers_ids_and_growing_numbers_in_order(store: Store) -> None:
@@ -115,3 +118,27 @@ async def test_listings_filter_and_go_newest_first(store: Store, clock: SetClock
     assert await numbers(since=later) == [3, 2]
     assert await numbers(until=later) == [1]
     assert await store.counts() == {Status.RUNNING: 1, Status.QUEUED: 2}
+
+
+async def test_a_fork_that_is_asked_for_again_is_the_same_one(store: Store) -> None:
+    hand = await begun(store, payload={"n": 1}, session_id="s", user_id="u", queue="q", concurrency_key="k")
+    await hand.commit(record("a", 1), replace(record("b", 2), after=1))
+    request = ForkRequest(id=new_id(), source_id=hand.execution.id, at="b", edits={"a": stored(5)})
+    made = await store.fork(request)
+    assert await store.fork(request) == made
+    found = await store.get(made.id)
+    assert found is not None and (found.session_id, found.user_id, found.queue, found.concurrency_key) == (
+        "s", "u", "q", "k"
+    )  # fmt: skip
+    assert (found.parent_id, found.root_id, found.input) == (None, made.id, stored({"n": 1}))
+    (entry,) = await store.journal(made.id)
+    assert (entry.key, entry.seq, entry.value) == ("a", 1, stored(5))
+    origin = await store.provenance(made.id)
+    assert origin is not None and (origin.source_id, origin.at, origin.kept) == (hand.execution.id, "b", 1)
+    assert [(edit.key, edit.value) for edit in origin.edits] == [("a", stored(1))]
+    assert await store.provenance(hand.execution.id) is None
+    with pytest.raises(UnknownExecution):
+        await store.fork(replace(request, id=new_id(), source_id="exec_absent"))
+    with pytest.raises(UsageError):
+        await store.fork(replace(request, id=new_id(), at="nix"))
+    assert len(await store.search(ExecutionFilter())) == 2, "what was refused has started nothing"

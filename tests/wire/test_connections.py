@@ -46,7 +46,7 @@ def test_the_roles_are_no_more_than_they_need() -> None:
     assert may[Role.HEIR] == {"yield"}
     assert may[Role.CLIENT] == {
         "start", "publish", "resume", "get", "find", "changed", "cancel", "retry", "put_schedule", "change_schedule",
-        "trigger_schedule", "backfill_schedule", "check_input",
+        "trigger_schedule", "backfill_schedule", "check_input", "fork",
     }  # fmt: skip
     assert not may[Role.WORKER] & {"renew", "yield"}
 

@@ -74,7 +74,7 @@ def start_one(new: NewExecution, now: int, parent: Parent | None = None, schedul
         "created_at": now,
     }  # fmt: skip
     if not rows:
-        return (yield from _started_before(new))
+        return (yield from started_before(new.id))
     number = int(rows[0][0])
     if parent is None:
         yield "set_root", {"number": number}
@@ -98,12 +98,10 @@ def start_one(new: NewExecution, now: int, parent: Parent | None = None, schedul
     )  # fmt: skip
 
 
-def _started_before(new: NewExecution) -> Tx[Started]:
+def started_before(id_: str) -> Tx[Started]:
     """Returns what an earlier call with this id started: it was made again, since its answer was lost."""
-    number, workflow_id, root_id, root_workflow_id = (yield "started_before", {"id": new.id})[0]
-    return Started(
-        id=new.id, number=number, workflow_id=workflow_id, root_id=root_id, root_workflow_id=root_workflow_id
-    )
+    number, workflow_id, root_id, root_workflow_id = (yield "started_before", {"id": id_})[0]
+    return Started(id=id_, number=number, workflow_id=workflow_id, root_id=root_id, root_workflow_id=root_workflow_id)
 
 
 def conflict(new: NewExecution, known: Row) -> str:

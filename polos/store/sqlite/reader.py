@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from polos.core.forks import Provenance
 from polos.core.manifest import Declared, QueueState, Schedule, WorkerInfo
 from polos.core.model import Entry, Event, Execution, FailedAttempt, Life, LogLine, Outcome, PendingWait
 from polos.core.status import Status
@@ -19,6 +20,7 @@ from polos.ports import EventFilter, ExecutionFilter, LogFilter
 from polos.store.sql import listing
 from polos.store.sql.events import event_from
 from polos.store.sql.executions import attempt_from, entry_from, wait_from
+from polos.store.sql.forking import provenance_from
 from polos.store.sql.schedules import schedules_from
 from polos.store.sql.statements import statements
 
@@ -188,6 +190,10 @@ class SqliteReader:
                  retried_at=retried_at)
             for n, outcome, error_type, cause_key, ended_at, retried_at in await self._named("lives_of", {"execution": number})
         ]  # fmt: skip
+
+    async def provenance(self, execution_id: str) -> Provenance | None:
+        rows = await self._named("provenance", {"execution": await self._number(execution_id)})
+        return provenance_from(rows[0]) if rows else None
 
     async def schedules(self) -> list[Schedule]:
         return schedules_from(await self._named("schedules"))

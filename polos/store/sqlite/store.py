@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from polos import crashpoints
 from polos.clock import Clock
+from polos.core.forks import ForkRequest
 from polos.core.manifest import ScheduleRule, WorkerInfo
 from polos.core.model import Execution, NewEvent, NewExecution, Published, Retried, Started, Stopped, Stored
 from polos.core.ops import CommitAnswer, Lease, Op, Release
@@ -23,6 +24,7 @@ from polos.store.sql import (
     due,
     events,
     executions,
+    forking,
     holding,
     retrying,
     schedules,
@@ -184,6 +186,9 @@ class SqliteStore(SqliteReader):
 
     async def retry(self, execution_id: str) -> Retried:
         return await self._submit(lambda: retrying.retry(execution_id, self._clock.now()), "retry")
+
+    async def fork(self, request: ForkRequest) -> Started:
+        return await self._submit(lambda: forking.fork(request, self._clock.now()), "fork")
 
     async def put_schedule(self, rule: ScheduleRule, schedule_id: str) -> str:
         return await self._submit(lambda: schedules.put(rule, schedule_id, self._clock.now()), "put_schedule")

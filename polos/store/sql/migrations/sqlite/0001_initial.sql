@@ -88,6 +88,17 @@ CREATE TABLE life (
   PRIMARY KEY (execution, number)
 );
 
+-- Executions that are forks: of whom, before which step, and what was there before it was edited.
+CREATE TABLE fork (
+  execution INTEGER PRIMARY KEY,
+  source INTEGER NOT NULL,
+  at TEXT,
+  kept INTEGER NOT NULL,
+  has_other_input INTEGER NOT NULL,
+  edits TEXT NOT NULL
+);
+CREATE INDEX fork_source ON fork (source);
+
 CREATE TABLE journal (
   position INTEGER PRIMARY KEY,
   execution INTEGER NOT NULL,
