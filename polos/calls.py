@@ -38,9 +38,13 @@ class RunCall(Call):
 
 @dataclass(slots=True, kw_only=True)
 class ValueCall(Call):
-    """A value of the outside world is to be recorded (S1.9)."""
+    """A value of the outside world is to be recorded (S1.9).
+
+    `past`: what it is, unrecorded, for code that is asked for what comes behind it in its history.
+    """
 
     make: Callable[[Clock, Ids, Rng], Any]
+    past: Any = None
 
 
 @dataclass(slots=True, kw_only=True)

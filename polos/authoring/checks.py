@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType
@@ -14,9 +15,19 @@ from polos.authoring import typed
 from polos.core.durations import SECOND
 from polos.errors import UsageError
 
+WORKFLOW_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 KEY_LIMIT = 512
 _OPTIONS = frozenset({"max_retries", "base_delay", "max_delay", "timeout"})
 _sites: dict[str, str] = {}
+
+
+def checked_aliases(id_: str, aliases: Sequence[str]) -> tuple[str, ...]:
+    """Returns the earlier ids of a workflow if they can be that. Raises `UsageError`."""
+    if isinstance(aliases, str) or not all(isinstance(one, str) and WORKFLOW_ID.fullmatch(one) for one in aliases):
+        raise UsageError(
+            f"the aliases of {id_!r} are earlier ids of it, not {aliases!r}", hint='write aliases=["old_id"]'
+        )
+    return tuple(dict.fromkeys(one for one in aliases if one != id_))
 
 
 def checked_key(key: str) -> str:

@@ -57,7 +57,7 @@ def child_spec(workflow: Workflow | str, payload: Any, options: ChildOptions) ->
         timeout = known.run_timeout_seconds
     state = options.get("initial_state")
     return ChildSpec(
-        workflow_id=id_of(workflow),
+        workflow_id=known.id if known else id_of(workflow),
         input=known.encode_input(payload) if known else codec.encode(payload),
         initial_state=known.encode_state(state) if known else codec.encode(state) if state is not None else None,
         queue=name_of(options.get("queue")) or (known.queue if known else None),

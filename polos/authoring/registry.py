@@ -18,6 +18,7 @@ class Registry:
 
     def __init__(self, workflows: Iterable[Workflow] = ()) -> None:
         self._by_id: dict[str, Workflow] = {}
+        self._aliases: dict[str, str] = {}
         self._queues: dict[str, QueueRule] = {}
         for workflow in workflows:
             self.add(workflow)
@@ -30,9 +31,23 @@ class Registry:
                 f"two workflows have the id {workflow.id!r}: {known.site} and {workflow.site}",
                 hint='give one of them another: @workflow(id="...")',
             )
+        self._add_aliases(workflow, known)
         self._by_id[workflow.id] = workflow
         if workflow.queue_rule is not None:
             self.add_queue(workflow.queue_rule, replaces=known is not None)
+
+    def _add_aliases(self, workflow: Workflow, known: Workflow | None) -> None:
+        for alias in known.aliases if known is not None else ():
+            self._aliases.pop(alias, None)
+        for alias in (workflow.id, *workflow.aliases):
+            other = self._by_id.get(alias) if alias != workflow.id else None
+            named = other.id if other is not None else self._aliases.get(alias, workflow.id)
+            if named != workflow.id:
+                raise DuplicateWorkflow(
+                    f"{alias!r} is an id or alias of two workflows, {named!r} and {workflow.id!r} ({workflow.site})",
+                    hint="an alias is an earlier id, of one workflow, which no other has today",
+                )
+        self._aliases |= dict.fromkeys(workflow.aliases, workflow.id)
 
     def add_queue(self, rule: QueueRule, replaces: bool = False) -> None:
         """Adds a queue; one named without a limit is the one that has it.
@@ -55,8 +70,18 @@ class Registry:
         return list(self._queues.values())
 
     def get(self, workflow_id: str) -> Workflow | None:
-        """Returns the workflow of that id, if it is here."""
-        return self._by_id.get(workflow_id)
+        """Returns the workflow of that id, or that had it before, if it is here."""
+        return self._by_id.get(self._aliases.get(workflow_id, workflow_id))
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The earlier ids, each with the one of today."""
+        return dict(self._aliases)
+
+    @property
+    def names(self) -> list[str]:
+        """The ids, earlier ones with them, sorted: executions of all these can be run."""
+        return sorted({*self._by_id, *self._aliases})
 
     def __iter__(self) -> Iterator[Workflow]:
         return iter(list(self._by_id.values()))

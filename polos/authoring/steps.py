@@ -155,10 +155,19 @@ class Steps:
         """Returns a float in [0, 1), the same on every replay."""
         return self._value(key, lambda clock, ids, rng: rng.random())
 
-    def _value(self, key: str, make: Callable[[Any, Any, Any], Any]) -> Coroutine[None, None, Any]:
-        return self._call(
-            ValueCall(key=checked_key(key), kind=Kind.VALUE, site=call_site(3), decode=codec.decode, make=make)
+    def patched(self, key: str) -> Coroutine[None, None, bool]:
+        """Tells whether an execution takes the new way: not one whose history goes on behind this point by the old one.
+
+        The recorded answer if there is one; False, recording nothing, while recorded steps have not been asked for yet;
+        else True, which is recorded.
+        """
+        return self._value(key, lambda clock, ids, rng: True, past=False)
+
+    def _value(self, key: str, make: Callable[[Any, Any, Any], Any], past: Any = None) -> Coroutine[None, None, Any]:
+        call = ValueCall(
+            key=checked_key(key), kind=Kind.VALUE, site=call_site(3), decode=codec.decode, make=make, past=past
         )
+        return self._call(call)
 
     @contextlib.contextmanager
     def trace(self, name: str, attributes: dict[str, Any] | None = None) -> Iterator[None]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
+from polos.authoring.checks import WORKFLOW_ID, checked_aliases
 from polos.authoring.registry import REGISTRY
 from polos.authoring.typed import MISSING
 from polos.core.model import Stored
 from polos.errors import UsageError
-
-_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-
 
 if TYPE_CHECKING:
     from polos.authoring.handle import ExecutionHandle
@@ -47,6 +44,7 @@ class Workflow:
         on_start: Any = None,
         on_end: Any = None,
         state_schema: Any = None,
+        aliases: Sequence[str] = (),
     ) -> None:
         if not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__name__", repr(fn))
@@ -56,7 +54,7 @@ class Workflow:
             )
         self.fn = fn
         self.id = id or fn.__name__
-        if not _ID.fullmatch(self.id):
+        if not WORKFLOW_ID.fullmatch(self.id):
             raise UsageError(
                 f"{self.id!r} cannot be a workflow's id",
                 hint="letters, digits, _ . and -, starting with a letter or _, at most 128",
@@ -67,6 +65,7 @@ class Workflow:
         from polos.authoring.state import check_schema
         from polos.authoring.triggered import trigger_of
 
+        self.aliases = checked_aliases(self.id, aliases)
         self.trigger = trigger_of(self.id, trigger_on_event, batch_size, batch_timeout_seconds)
         self.schedule = schedule_of(self.id, schedule)
         self.queue_rule = None if queue is None else rule_of(queue)
@@ -285,6 +284,7 @@ def workflow(
     on_start: Hook | Sequence[Hook] | None = None,
     on_end: Hook | Sequence[Hook] | None = None,
     state_schema: type[Any] | None = None,
+    aliases: Sequence[str] = (),
 ) -> Callable[[Callable[..., Awaitable[Any]]], Workflow]: ...
 def workflow(
     fn: Callable[..., Awaitable[Any]] | None = None,
@@ -301,6 +301,7 @@ def workflow(
     on_start: Hook | Sequence[Hook] | None = None,
     on_end: Hook | Sequence[Hook] | None = None,
     state_schema: type[Any] | None = None,
+    aliases: Sequence[str] = (),
 ) -> Workflow | Callable[[Callable[..., Awaitable[Any]]], Workflow]:
     """Makes a durable workflow of an ``async def`` function of ``(ctx)`` or ``(ctx, payload)``.
 
@@ -316,6 +317,7 @@ def workflow(
         on_start, on_end: hooks before and after the function, each recorded as a step.
         state_schema: a subclass of `WorkflowState`: what ``ctx.state`` is.
         run_timeout_seconds: seconds of running time, waits not counted, after which the execution is stopped (S8.5).
+        aliases: earlier ids: it takes over their executions, triggers and schedules.
 
     Raises:
         UsageError: the function is not ``async def``, has other parameters, or the id is malformed.
@@ -326,7 +328,7 @@ def workflow(
         made = Workflow(
             target, id=id, description=description, run_timeout_seconds=run_timeout_seconds,
             trigger_on_event=trigger_on_event, batch_size=batch_size, batch_timeout_seconds=batch_timeout_seconds,
-            queue=queue, schedule=schedule, on_start=on_start, on_end=on_end, state_schema=state_schema,
+            queue=queue, schedule=schedule, on_start=on_start, on_end=on_end, state_schema=state_schema, aliases=aliases,
         )  # fmt: skip
         REGISTRY.add(made)
         return made
@@ -338,6 +340,6 @@ def id_of(workflow: Workflow | str) -> str:
     """Returns the id of a workflow given as itself or by its id."""
     if isinstance(workflow, Workflow):
         return workflow.id
-    if isinstance(workflow, str) and _ID.fullmatch(workflow):
+    if isinstance(workflow, str) and WORKFLOW_ID.fullmatch(workflow):
         return workflow
     raise UsageError(f"{workflow!r} is neither a workflow nor a workflow's id")

@@ -36,7 +36,7 @@ def new_execution(
     unchecked = None if state is None else codec.encode(state)
     return NewExecution(
         id=id_,
-        workflow_id=request.id,
+        workflow_id=request.id if workflow is None else workflow.id,
         input=codec.encode(request.payload) if workflow is None else workflow.encode_input(request.payload),
         initial_state=unchecked if workflow is None else workflow.encode_state(state),
         session_id=request.session_id,

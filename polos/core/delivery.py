@@ -96,6 +96,13 @@ class Delivery:
             self.early.append((key, self.after, known.after))
         return known
 
+    def is_past(self, key: str) -> bool:
+        """Tells whether the code was past here before, without `key`: it has still to ask for what is recorded.
+
+        It is so again at this point in each later pass, since a history only grows at its end.
+        """
+        return key not in self._by_key and self._lowest_missing() < float("inf")
+
     def cancel(self, key: str) -> None:
         """Notes that nobody awaits `key` any more; its outcome keeps its place and reaches nobody."""
         self._cancelled.add(key)

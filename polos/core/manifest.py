@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -123,8 +124,9 @@ class WorkerInfo:
         is_checked: its code was checked against every unfinished execution, and the check decides which of the blocked
             ones go on (`polos dev`); else new code gives each of them a try.
         code: the identity of the code that it has loaded: a hash of the project's modules (S8.3).
+        workflow_ids: what it can run, earlier ids of its workflows with them.
         declared, triggers, schedules, queues: what its workflows declare; not kept with the worker, and empty where
-            workers are listed.
+            workers are listed; so are `aliases`: earlier ids, each with the one of today.
     """
 
     id: str
@@ -141,3 +143,4 @@ class WorkerInfo:
     triggers: tuple[EventTrigger, ...] = ()
     schedules: tuple[ScheduleRule, ...] = ()
     queues: tuple[QueueRule, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)

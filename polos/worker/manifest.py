@@ -19,7 +19,8 @@ def with_manifest(worker: WorkerInfo, registry: Registry) -> WorkerInfo:
     """Returns who a worker is, with what its code declares."""
     return replace(
         worker,
-        workflow_ids=tuple(sorted(w.id for w in registry)),
+        workflow_ids=tuple(registry.names),
+        aliases=registry.aliases,
         declared=tuple(_declared(w, in_full=worker.complete) for w in registry),
         triggers=tuple(w.trigger for w in registry if w.trigger is not None),
         schedules=tuple(w.schedule for w in registry if w.schedule is not None),

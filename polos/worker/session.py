@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from polos import crashpoints
 from polos.authoring.state import StateKeeper
-from polos.calls import AnyCall, RunCall
+from polos.calls import AnyCall, RunCall, ValueCall
 from polos.clock import Clock, Ids, Rng
 from polos.core.delivery import Deliver, Delivery, KindChanged, Stalled
 from polos.core.failure import step_error
@@ -128,6 +128,10 @@ class Session:
                 f"the step key {call.key!r} is used twice: first at {known.site}, again at {call.site}",
                 hint=f'give each step its own key; in a loop, put the loop variable into it: f"{call.key}-{{item}}"',
             )
+        if isinstance(call, ValueCall) and call.past is not None and self.delivery.is_past(call.key):
+            future = RequestFuture(loop=self.loop)
+            future.set_result(Delivered(call.past))
+            return future
         request = self._admit(call.key, call.kind, call.site)
         request.call = call
         request.future = future = RequestFuture(loop=self.loop)

@@ -195,7 +195,7 @@ class LocalWorker:
     def _request(self, room: int) -> ClaimRequest:
         return ClaimRequest(
             worker_id=self.id,
-            workflow_ids=frozenset(w.id for w in self.registry),
+            workflow_ids=frozenset(self.registry.names),
             limit=room,
             held=self._hot,
             root_ids=None if self.roots is None else frozenset(self.roots),

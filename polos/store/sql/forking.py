@@ -46,8 +46,8 @@ def fork(request: ForkRequest, now: int) -> Tx[Started]:
     yield "copy_released", kept
     if changes:
         yield "edit_entry", [
-            {"execution": started.number, "key": entry.key, "outcome": entry.outcome, "value": entry.value.text if entry.value else None,
-             "shape": entry.value.shape if entry.value else None,
+            {"execution": started.number, "key": entry.key, "outcome": entry.outcome,
+             "value": entry.value.text if entry.value else None, "shape": entry.value.shape if entry.value else None,
              "checksum": entry.value.checksum if entry.value else None}
             for entry, _ in changes
         ]  # fmt: skip

@@ -30,8 +30,9 @@ def hello(worker: WorkerInfo, holding: Mapping[int, int], now: int) -> Tx[None]:
         "claims": worker.claims, "workflow_ids": ids, "code": worker.code, "started_at": worker.started_at,
     }  # fmt: skip
     if worker.claims != "none":
-        yield from _declare(worker, ids)
+        yield from _declare(worker)
     if worker.claims not in ("own", "none"):  # it would run none of what they start
+        yield from _take_over_aliases(worker)
         yield from triggers.register(worker, now)
         yield from schedules.register(worker, now)
         if not worker.is_checked:
@@ -50,7 +51,7 @@ def _refuse_twice(worker: WorkerInfo, ids: str) -> Tx[None]:
         )
 
 
-def _declare(worker: WorkerInfo, ids: str) -> Tx[None]:
+def _declare(worker: WorkerInfo) -> Tx[None]:
     """Makes known which queues there are, and which workflow belongs to which: from now on, limits are those."""
     for rule in worker.queues:
         yield "put_queue", {
@@ -66,7 +67,20 @@ def _declare(worker: WorkerInfo, ids: str) -> Tx[None]:
     if worker.complete:
         names = orjson.dumps([rule.name for rule in worker.queues]).decode()
         yield "remove_queues", {"project": worker.project, "declared": names}
-        yield "remove_declared", {"project": worker.project, "workflow_ids": ids}
+        own = orjson.dumps([one.workflow_id for one in worker.declared]).decode()
+        yield "remove_declared", {"project": worker.project, "workflow_ids": own}
+
+
+def _take_over_aliases(worker: WorkerInfo) -> Tx[None]:
+    """Gives workflows what belonged to their earlier ids: triggers with what they have gathered, schedules, keys."""
+    for alias, workflow_id in worker.aliases.items():
+        named = {"alias": alias, "workflow_id": workflow_id, "project": worker.project}
+        yield "put_alias", named
+        yield "rename_trigger", named
+        yield "rename_schedules", named
+    if worker.complete:
+        aliases = orjson.dumps(sorted(worker.aliases)).decode()
+        yield "remove_aliases", {"project": worker.project, "aliases": aliases}
 
 
 def retire(worker_id: str) -> Tx[None]:

@@ -19,7 +19,9 @@ VALUES (:execution, :value, :shape, :checksum, :state, :state_shape, :state_chec
 -- name: find_idempotent
 SELECT e.number, e.id, i.value, i.shape, r.id, r.workflow_id
 FROM execution e JOIN input i ON i.execution = e.number JOIN execution r ON r.number = e.root
-WHERE e.workflow_id = :workflow_id AND e.idempotency_key = :idempotency_key
+WHERE e.idempotency_key = :idempotency_key AND e.workflow_id IN (
+  SELECT :workflow_id UNION ALL SELECT a.alias FROM workflow_alias a WHERE a.workflow_id = :workflow_id)
+ORDER BY e.number LIMIT 1
 
 -- name: claim
 UPDATE execution SET status = :running, epoch = epoch + 1, commit_number = 0, worker_id = :worker_id, seen_at = :now,

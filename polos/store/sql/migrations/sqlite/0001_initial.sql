@@ -279,6 +279,14 @@ CREATE TABLE log (
 );
 CREATE INDEX log_execution ON log (execution, position);
 
+-- Earlier ids of workflows, each with the one of today.
+CREATE TABLE workflow_alias (
+  alias TEXT PRIMARY KEY,
+  workflow_id TEXT NOT NULL,
+  project TEXT NOT NULL
+);
+CREATE INDEX workflow_alias_of ON workflow_alias (workflow_id);
+
 CREATE TABLE worker (
   id TEXT PRIMARY KEY,
   pid INTEGER NOT NULL,
