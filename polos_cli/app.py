@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "replay": ("polos_cli.commands.replay", "Run today's code against recorded executions, with no side effects."),
     "fork": ("polos_cli.commands.fork", "Start a new execution with the history of one before a step."),
     "diff": ("polos_cli.commands.diff", "Compare two executions."),
+    "chaos": ("polos_cli.commands.chaos", "Crash a workflow at each step, and compare what comes of it."),
     "why": ("polos_cli.commands.why", "Explain why an execution is where it is."),
     "workflows": ("polos_cli.commands.workflows", "List what the project defines, with input schemas."),
     "schedules": ("polos_cli.commands.schedules", "List what the clock starts; trigger, pause, backfill."),

@@ -25,7 +25,7 @@ from polos.core.status import TERMINAL, Status
 from polos.errors import PolosError, Stuck, UsageError
 from polos.testing.engine import Engine
 from polos.testing.executions import TestedExecution
-from polos.testing.faults import Mock
+from polos.testing.faults import Faults, Mock
 from polos.testing.looks import Looks
 from polos.testing.loop import VirtualClock, VirtualLoop
 from polos.worker.identity import code_identity
@@ -56,11 +56,13 @@ class PolosEnv(Looks):
         workflows: what it runs; by default every workflow that is declared in this process.
         start: the instant at which its clock begins (naive: UTC).
         folder: where the database is made; by default a temporary folder of its own.
+        faults: what stands between steps and their bodies; by default what `mock_step` and `crash_at` ask for.
     """
 
     def __init__(
-        self, workflows: Iterable[Workflow] | None = None, *, start: datetime = START, folder: Path | None = None
-    ) -> None:
+        self, workflows: Iterable[Workflow] | None = None, *, start: datetime = START, folder: Path | None = None,
+        faults: Faults | None = None,
+    ) -> None:  # fmt: skip
         self._registry = REGISTRY if workflows is None else Registry(workflows)
         self._own_folder = None if folder is not None else Path(tempfile.mkdtemp(prefix="polos-test-"))
         self._path = (folder or self._own_folder or Path()) / "polos.db"
@@ -72,6 +74,8 @@ class PolosEnv(Looks):
         self._introduced: set[str] = set()
         self.warnings: list[str] = []
         self.engine = Engine(self._path, self._loop, self._clock, self._registry, self._code, self.warnings.append)
+        if faults is not None:
+            self.engine.faults = faults
         self.client = _EnvClient(self)
         self._closed = False
         self._do(self.engine.start())
@@ -146,9 +150,11 @@ class PolosEnv(Looks):
 
     def advance(
         self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0, weeks: float = 0,
-        to: datetime | None = None,
+        to: datetime | None = None, schedules: bool = True,
     ) -> None:  # fmt: skip
         """Lets so much time pass: timers and schedules fire, retries are made, each at its instant.
+
+        `schedules`: False, and the clock starts no executions.
 
         Raises:
             UsageError: no time, or one that is past.
@@ -162,12 +168,12 @@ class PolosEnv(Looks):
                 raise UsageError(f"env.advance: {error}") from None
         if span < 0:
             raise UsageError(f"env.advance: {to} is past; it is {self.now}")
-        self._do(self._advanced(span))
+        self._do(self._advanced(span, schedules))
 
-    async def _advanced(self, span: int) -> None:
+    async def _advanced(self, span: int, schedules: bool) -> None:
         await self._introduce()
         end = self._loop.time() + span / SECOND
-        self.engine.fire_schedules(True)
+        self.engine.fire_schedules(schedules)
         try:
             self._loop.horizon = end
             await self._loop.rest()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from polos.calls import RunCall
+from polos.calls import RunCall, ValueCall
 from polos.core.model import Execution
 from polos.core.ops import CommitAnswer, Lease, Op, Record
 from polos.errors import UsageError
@@ -67,8 +67,10 @@ class Faults:
             raise UsageError(f"a crash point is one of {', '.join(CRASH_POINTS)}, not {when!r}")
         self.crashes.append(Crash(key, when, times))  # type: ignore[arg-type]  # checked above
 
-    def interpose(self, execution: Execution, call: RunCall) -> RunCall:
+    def interpose(self, execution: Execution, call: RunCall | ValueCall) -> RunCall | ValueCall:
         """Returns the call with what the test wants in its body's place."""
+        if isinstance(call, ValueCall):
+            return call
         body = functools.partial(self._body, execution.number, call)
         return replace(call, fn=body, args=(), kwargs={})
 
@@ -76,11 +78,15 @@ class Faults:
         if self._dies(call.key, "before_body"):
             await asyncio.get_running_loop().create_future()  # the process is gone
         self.bodies.append((number, call.key))
-        found = next((one for one in self.mocks if one.left != 0 and _is_of(one.key, call.key)), None)
-        result = await (_run(call.fn, call.args, call.kwargs) if found is None else _stand_in(found, call))
+        result = await self.run_body(call)
         if self._dies(call.key, "after_body"):
             await asyncio.get_running_loop().create_future()
         return result
+
+    async def run_body(self, call: RunCall) -> Any:
+        """Runs a body, or what stands in its place."""
+        found = next((one for one in self.mocks if one.left != 0 and _is_of(one.key, call.key)), None)
+        return await (_run(call.fn, call.args, call.kwargs) if found is None else _stand_in(found, call))
 
     def _dies(self, key: str, when: CrashPoint) -> bool:
         found = next((one for one in self.crashes if one.left and one.when == when and _is_of(one.key, key)), None)

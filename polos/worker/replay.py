@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 import orjson
 
 from polos.authoring.registry import Registry
-from polos.calls import AnyCall, RunCall, RunPort
+from polos.calls import AnyCall, RunCall, RunPort, ValueCall
 from polos.clock import Clock, Ids, Rng
 from polos.core.model import Entry, Execution, FailedAttempt, Kind, Outcome, PendingWait, Stored
 from polos.core.ops import Block, CommitAnswer, Finish, Lease, Op
@@ -172,7 +172,7 @@ class Replayer:
     def session_cleared(self, session: Session) -> None:
         """Deaths are not counted here."""
 
-    def body_for(self, execution: Execution, call: RunCall) -> RunCall:
+    def call_for(self, execution: Execution, call: RunCall | ValueCall) -> RunCall | ValueCall:
         raise AssertionError("no body is run in a replay")
 
     def warn(self, session: Session, text: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from polos.authoring.registry import Registry
-from polos.calls import RunCall
+from polos.calls import RunCall, ValueCall
 from polos.clock import Clock, Ids, Rng
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution
@@ -52,7 +52,7 @@ class LocalWorker:
         on_warning: Callable[[str], None] | None = None,
         code: str = "",
         is_checked: bool = False,
-        interpose: Callable[[Execution, RunCall], RunCall] | None = None,
+        interpose: Callable[[Execution, RunCall | ValueCall], RunCall | ValueCall] | None = None,
         has_pulse: bool = True,
         claim_wait: float = CLAIM_WAIT,
     ) -> None:
@@ -243,8 +243,8 @@ class LocalWorker:
             if self._claiming is not None:
                 self._claiming.cancel()
 
-    def body_for(self, execution: Execution, call: RunCall) -> RunCall:
-        """Returns the call whose body is run: tests may put another in its place."""
+    def call_for(self, execution: Execution, call: RunCall | ValueCall) -> RunCall | ValueCall:
+        """Returns the call whose body is run, or that makes a value: tests may put another in its place."""
         return call if self._interpose is None else self._interpose(execution, call)
 
     def _outcome_came(self, number: int) -> None:

@@ -97,3 +97,17 @@ def test_what_cannot_be_forked_is_refused_and_starts_nothing(tmp_path: Path) -> 
         assert done.code == 2 and said in done.err, done.err
     assert shell.polos("fork", "99").code == 3
     assert len(shell.polos("ps", "--json").lines) == 3
+
+
+def test_chaos_tells_what_a_crash_repeats_and_ends_with_one_where_it_changes_the_end(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    (tmp_path / "flows.py").write_text((Path(__file__).parents[1] / "testing" / "chaos_flows.py").read_text())
+    done = shell.polos("chaos", "flows.py:repeats", "3")
+    assert done.code == 0, done.err
+    assert "mail  after its body   the same end; mail ran 2 times" in done.out
+    assert "mail: a crash lets its body run again, and it does not read its idempotency key" in done.out
+    done = shell.polos("chaos", "flows.py:draws", "3", "--json")
+    assert done.code == 1 and done.lines[0]["findings"] and not done.lines[1]["same"]
+    assert shell.polos("chaos", "flows.py:sound", "x").code == 2
+    stuck = shell.polos("chaos", "flows.py:sound", "3", "--answer", "agree")
+    assert stuck.code == 2 and "there is no =" in stuck.err

@@ -203,7 +203,7 @@ class Host:
 
     def session_cleared(self, session: Session) -> None: ...
 
-    def body_for(self, execution: Any, call: RunCall) -> RunCall:
+    def call_for(self, execution: Any, call: Any) -> Any:
         return call
 
     def goes_on(self, session: Session) -> bool:
