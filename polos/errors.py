@@ -6,7 +6,7 @@
     ├── UsageError          the caller: nothing was stored
     │   ├── DuplicateStepKey · DuplicateWorkflow · UnknownWorkflow · UnknownExecution · UnknownSchedule · InvalidInput
     │   ├── IdempotencyConflict · AlreadyResumed · ExecutionEnded · NoProject · PayloadTooLarge
-    │   └── UnserializableValue · LoadError
+    │   └── UnserializableValue · LoadError · BadBundle
     ├── WorkflowError       user code: recorded as an outcome
     │   ├── StepExecutionError
     │   │   └── StepTimeoutError · ChildFailed · ChildCancelled · ChildTimedOut · UnserializableResult
@@ -113,6 +113,12 @@ class ExecutionEnded(UsageError):
     """The execution is over; nothing can change it any more (S9.3)."""
 
     code = "POLOS110"
+
+
+class BadBundle(UsageError):
+    """A file is no bundle, was damaged or changed, or is too large."""
+
+    code = "POLOS114"
 
 
 class UnknownSchedule(UsageError):

@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "retry": ("polos_cli.commands.retry", "Reopen an execution that failed, was cancelled or is blocked."),
     "replay": ("polos_cli.commands.replay", "Run today's code against recorded executions, with no side effects."),
     "fork": ("polos_cli.commands.fork", "Start a new execution with the history of one before a step."),
+    "export": ("polos_cli.commands.export", "Write an execution to one file, for a colleague."),
+    "open": ("polos_cli.commands.open", "Check such a file, and say what is in it."),
     "diff": ("polos_cli.commands.diff", "Compare two executions."),
     "chaos": ("polos_cli.commands.chaos", "Crash a workflow at each step, and compare what comes of it."),
     "why": ("polos_cli.commands.why", "Explain why an execution is where it is."),

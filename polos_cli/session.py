@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from polos.authoring.payload import instant, microseconds
+from polos.client.bundle import SUFFIX, BundleClient
 from polos.client.client import Client, PolosClient
 from polos.clock import SystemClock
 from polos.core.durations import parse_duration
@@ -43,6 +45,20 @@ def client_for(database: str | None = None, *, may_be_new: bool = False) -> Polo
             hint="start one: polos init; or name a database: --database sqlite:///path/to.db",
         )
     return PolosClient(settings.database)
+
+
+def reading(reference: str | None, database: str | None) -> tuple[PolosClient | BundleClient, str]:
+    """Returns who reads an execution, and how it is named there.
+
+    Args:
+        reference: as of `Client.get`; or a bundle, ``bug.polos``, or another execution in it, ``bug.polos:7``.
+    """
+    path, _, inner = (reference or "").rpartition(":")
+    for file, name in ((reference or "", ""), (path, inner)):
+        if file.endswith(SUFFIX) and (Path(file).exists() or "/" in file):
+            bundle = BundleClient(Path(file))
+            return bundle, name or str(bundle.manifest["number"])
+    return client_for(database), reference or ""
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from polos.core.codec import plain
 from polos.core.model import Execution, Outcome
 from polos.core.status import TERMINAL, Status
 from polos.dev.compat import history_of, unfinished
+from polos.errors import UsageError
 from polos.ports import ReadStore
 from polos.worker.replay import Replayer, Verdict, silence
 
 _OUTCOMES = {Status.COMPLETED: Outcome.COMPLETED, Status.FAILED: Outcome.FAILED, Status.CANCELLED: Outcome.CANCELLED}
+_A_DAY = 86_400.0
 _ALIKE = 0.6
 """How much two keys must have in common to be taken for one that was renamed."""
 
@@ -81,6 +84,39 @@ async def replay(
         took = (clock.monotonic() - began) * 1000
         codes = tuple(dict.fromkeys(entry.code for entry in history.entries if entry.code))
         yield _report(history.execution, verdict, codes, took)
+
+
+async def debug(
+    store: ReadStore, registry: Registry, execution: Execution, clock: Clock, step: str | None
+) -> Report | None:
+    """Replays an execution and stops in the debugger where it asks for `step`, or for its first one; shows what it prints.
+
+    Returns what became of the replay, or None, if the person has left it before its end.
+
+    Raises:
+        UsageError: it never asks for that step.
+    """
+    from polos.dev.debugging import StepDebugger
+
+    history = await history_of(store, execution)
+    assert history is not None, "it was found before"
+    debugger = StepDebugger(history, step)
+    replayer = Replayer(registry, clock=clock, ids=TimeOrderedIds(), rng=SystemRng())
+    began = clock.monotonic()
+    replaying = asyncio.ensure_future(replayer.replay(history, _A_DAY, debugger.asked))
+    leaving = asyncio.ensure_future(debugger.left.wait())
+    await asyncio.wait({replaying, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    leaving.cancel()
+    if debugger.left.is_set():
+        replaying.cancel()
+        return None
+    verdict = replaying.result()
+    if not debugger.has_stopped:
+        asked = ", ".join(dict.fromkeys(debugger.keys)) or "none"
+        raise UsageError(
+            f"execution {execution.number} never asks for {step or 'a step'!r}", hint=f"it asks for: {asked}"
+        )
+    return _report(history.execution, verdict, (), (clock.monotonic() - began) * 1000)
 
 
 async def all_unfinished(store: ReadStore) -> list[Execution]:

@@ -10,9 +10,11 @@ from polos.settings import database_path
 from polos.store.examined import Examined
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from polos.clock import Clock
+    from polos.core.masking import Masker
     from polos.ports import ReadStore, Store
 
 BRIEF = 3.0
@@ -56,6 +58,26 @@ def open_reader(url: str) -> ReadStore:
     from polos.store.sqlite.reader import SqliteReader
 
     return SqliteReader(database_path(url))
+
+
+def write_bundle(
+    database: Path, out: Path, execution_id: str, masker: Masker, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Writes an execution's whole tree to a file, secrets masked, and returns its manifest. Blocking.
+
+    Raises:
+        StoreUnavailable: the database cannot be read, or the file cannot be written.
+    """
+    from polos.store.sqlite import bundling
+
+    return bundling.write_bundle(database, out, execution_id, masker, facts)
+
+
+def open_bundle(path: Path) -> tuple[ReadStore, dict[str, Any]]:
+    """Returns what reads a bundle, checked, and its manifest. Blocking. Raises `BadBundle`."""
+    from polos.store.sqlite import bundle
+
+    return bundle.open_bundle(path)
 
 
 def examine_file(database: Path) -> Examined:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -67,8 +67,12 @@ class Verdict:
 class _Watched:
     """Stands between `ctx.step` and a session, and compares arguments with those recorded."""
 
-    def __init__(self, session: Session, entries: Sequence[Entry], changed: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, session: Session, entries: Sequence[Entry], changed: list[tuple[str, str]],
+        asked: Callable[[AnyCall], None] | None,
+    ) -> None:  # fmt: skip
         self._session = session
+        self._asked = asked
         self._recorded = {entry.key: entry.arguments for entry in entries if entry.arguments}
         self._changed = changed
 
@@ -79,7 +83,10 @@ class _Watched:
             and self._recorded.get(call.key, call.arguments) != call.arguments
         ):
             self._changed.append((call.key, call.site))
-        return self._session.request(call)
+        future = self._session.request(call)
+        if self._asked is not None:
+            self._asked(call)
+        return future
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
@@ -99,8 +106,10 @@ class Replayer:
         self._verdict: asyncio.Future[Verdict] = self.loop.create_future()
         self._waits_at = ""
 
-    async def replay(self, history: History, timeout: float = STANDS_STILL + 1.0) -> Verdict:
-        """Replays a history; `timeout`: seconds after which it is given up."""
+    async def replay(
+        self, history: History, timeout: float = STANDS_STILL + 1.0, asked: Callable[[AnyCall], None] | None = None
+    ) -> Verdict:
+        """Replays a history; `timeout`: seconds after which it is given up; `asked` hears of each request, in its frame."""
         workflow_id = history.execution.workflow_id
         if self.registry.get(workflow_id) is None:
             return Verdict(kind="unknown", message=f"the code has no workflow {workflow_id!r}")
@@ -113,7 +122,10 @@ class Replayer:
         )  # fmt: skip
         changed: list[tuple[str, str]] = []
         session = session_for(
-            self, claim, self.registry, lambda session: cast(RunPort, _Watched(session, history.entries, changed))
+            self,
+            claim,
+            self.registry,
+            lambda session: cast(RunPort, _Watched(session, history.entries, changed, asked)),
         )
         try:
             async with asyncio.timeout(timeout):

@@ -15,7 +15,7 @@ from polos.core.model import Entry, Execution
 from polos_cli.output import stderr, stdout, style
 from polos_cli.output.sanitize import Clean, clip, join, sanitize
 from polos_cli.output.style import Style
-from polos_cli.session import client_for, run_async
+from polos_cli.session import reading, run_async
 
 _LOOKS: dict[str, tuple[str, Style]] = {
     "same": (" ", "dim"), "changed": ("~", "yellow"), "only_first": ("-", "red"), "only_second": ("+", "green"),
@@ -41,9 +41,16 @@ def command(
 
 
 async def _compare(first: str, second: str, database: str | None) -> tuple[Execution, Execution, Difference]:
-    async with client_for(database) as client:
-        one, other = await client.get(first), await client.get(second)
-        return one, other, difference(one, await client.journal(one), other, await client.journal(other))
+    one, ones = await _read(first, database)
+    other, others = await _read(second, database)
+    return one, other, difference(one, ones, other, others)
+
+
+async def _read(reference: str, database: str | None) -> tuple[Execution, list[Entry]]:
+    client, name = reading(reference, database)
+    async with client:
+        found = await client.get(name)
+        return found, await client.journal(found)
 
 
 def _show(one: Execution, other: Execution, found: Difference, every: bool) -> None:

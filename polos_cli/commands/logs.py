@@ -13,7 +13,7 @@ from polos.errors import UnknownExecution
 from polos.ports import LogFilter
 from polos_cli.output import stderr, stdout
 from polos_cli.output.sanitize import sanitize
-from polos_cli.session import client_for, clock_time, moment, rfc3339, run_async
+from polos_cli.session import clock_time, moment, reading, rfc3339, run_async
 
 POLL = 0.2
 
@@ -35,11 +35,11 @@ def command(
 
 
 async def _show(wanted: LogFilter, target: str | None, follow: bool, database: str | None, as_json: bool) -> None:
-    client = client_for(database)
+    client, name = reading(target, database)
     try:
         if target is not None:
             try:
-                wanted = replace(wanted, execution_id=(await client.get(target)).id)
+                wanted = replace(wanted, execution_id=(await client.get(name)).id)
             except UnknownExecution:
                 if target.isdecimal() or not await client.list(workflow=target, limit=1):
                     raise

@@ -10,14 +10,14 @@ from xml.sax.saxutils import escape, quoteattr
 
 import typer
 
-from polos.core.model import Execution
-from polos.dev.replaying import Report, all_unfinished, replay
+from polos.client.client import Client
+from polos.dev.replaying import Report, all_unfinished, debug, replay
 from polos.errors import UsageError
 from polos.local.project import load_environment, load_if_there, workflow_named
 from polos_cli import errors
 from polos_cli.output import stderr, stdout, style
 from polos_cli.output.sanitize import join, sanitize
-from polos_cli.session import client_for, clock, run_async, settings_for
+from polos_cli.session import clock, reading, run_async, settings_for
 
 JUNIT = Path("polos-replay.xml")
 _LOOKS = {"matches": "completed", "diverges": "failed", "differs": "blocked", "unknown": "blocked"}
@@ -28,6 +28,9 @@ def command(
         list[str] | None, typer.Argument(help="Numbers, ids, ends of ids, last, last:WORKFLOW.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every execution that has not ended.")] = False,
+    debugs: Annotated[
+        bool, typer.Option("--pdb", help="Stop in the debugger: EXECUTION --pdb [STEP], by default at its first step.")
+    ] = False,
     ci: Annotated[bool, typer.Option("--ci", help=f"JSON Lines, and {JUNIT} (JUnit) beside.")] = False,
     workflow: Annotated[
         str | None, typer.Option(help="Where its file is: file.py:name. Else the project's modules.")
@@ -44,12 +47,20 @@ def command(
         raise UsageError(
             "name executions, or take all that have not ended", hint="polos replay 42, or polos replay --all"
         )
+    if debugs and (every or ci or as_json or len(execution or ()) > 2):
+        raise UsageError("--pdb takes one execution, and a step", hint="polos replay 42 --pdb charge")
     settings = settings_for(database)
     load_environment(settings)
     if workflow is not None:
         workflow_named(settings, workflow)
     else:
         load_if_there(settings)
+    if debugs:
+        reference, step = [*(execution or ()), None][:2]
+        report = run_async(_debug(str(reference), step, database))
+        if report is not None:
+            _show(report)
+        return errors.DIVERGED if report is not None and report.kind == "diverges" else errors.DONE
     reports = run_async(_replay(execution or [], database, ci or as_json))
     if ci:
         JUNIT.write_text(junit(reports), encoding="utf-8")
@@ -61,25 +72,34 @@ def command(
     return errors.DIVERGED if any(report.kind == "diverges" for report in reports) else errors.DONE
 
 
+async def _debug(reference: str, step: str | None, database: str | None) -> Report | None:
+    from polos.authoring.registry import REGISTRY
+
+    client, name = reading(reference, database)
+    async with client:
+        found = await client.get(name)
+        stderr.say("nothing is written, and no step's body runs; c goes on, q leaves", "dim")
+        return await client.access().read(lambda store: debug(store, REGISTRY, found, clock, step))
+
+
 async def _replay(references: Sequence[str], database: str | None, as_json: bool) -> list[Report]:
     from polos.authoring.registry import REGISTRY
 
     reports = []
-    async with client_for(database) as client:
-        read = client.access().read
+    for reference in references or [""]:
+        client, name = reading(reference, database)
+        async with client:
 
-        async def replayed(store: Any) -> None:
-            wanted: list[Execution] = [await client.get(one) for one in references]
-            if not references:
-                wanted = await all_unfinished(store)
-            async for report in replay(store, REGISTRY, wanted, clock):
-                reports.append(report)
-                if as_json:
-                    stdout.line(record_of(report))
-                else:
-                    _show(report)
+            async def replayed(store: Any, client: Client = client, name: str = name) -> None:
+                wanted = [await client.get(name)] if name else await all_unfinished(store)
+                async for report in replay(store, REGISTRY, wanted, clock):
+                    reports.append(report)
+                    if as_json:
+                        stdout.line(record_of(report))
+                    else:
+                        _show(report)
 
-        await read(replayed)
+            await client.access().read(replayed)
     return reports
 
 

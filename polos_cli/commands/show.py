@@ -9,7 +9,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from polos.client.client import PolosClient
+from polos.client.bundle import BundleClient
+from polos.client.client import Client, PolosClient
 from polos.core import codec
 from polos.core.durations import show_duration
 from polos.core.forks import Provenance
@@ -20,7 +21,7 @@ from polos.errors import UnknownExecution
 from polos.ports import EventFilter
 from polos_cli.output import stdout, style
 from polos_cli.output.sanitize import clip, join, sanitize
-from polos_cli.session import client_for, clock, clock_time, execution_json, rfc3339, run_async
+from polos_cli.session import clock, clock_time, execution_json, reading, rfc3339, run_async
 from polos_cli.view.edits import edited_part
 from polos_cli.view.fold import fold
 from polos_cli.view.model import ViewTree
@@ -49,10 +50,13 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show one execution: its steps, waits, result or error."""
-    run_async(_show(client_for(database), execution, step, follow, as_json))
+    client, name = reading(execution, database)
+    run_async(_show(client, name, step, follow, as_json))
 
 
-async def _show(client: PolosClient, reference: str, step: str | None, follow: bool, as_json: bool) -> None:
+async def _show(
+    client: PolosClient | BundleClient, reference: str, step: str | None, follow: bool, as_json: bool
+) -> None:
     try:
         if follow:
             await _follow(client, reference)
@@ -67,7 +71,7 @@ async def _show(client: PolosClient, reference: str, step: str | None, follow: b
         await client.close()
 
 
-async def _follow(client: PolosClient, reference: str) -> None:
+async def _follow(client: Client, reference: str) -> None:
     from polos_cli.output.stderr import Live
 
     found = await client.get(reference)
@@ -82,7 +86,7 @@ async def _follow(client: PolosClient, reference: str) -> None:
         live.update([])
 
 
-async def _read(client: PolosClient, execution: Execution) -> _Facts:
+async def _read(client: Client, execution: Execution) -> _Facts:
     access = client.access()
     tree = ViewTree()
     topic = workflow_topic(execution.root_workflow_id, execution.root_id)

@@ -11,7 +11,7 @@ from polos.core.explain import explain
 from polos.core.model import Execution
 from polos.core.standing import Explanation
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, clock, execution_json, run_async
+from polos_cli.session import clock, execution_json, reading, run_async
 
 
 def command(
@@ -37,6 +37,7 @@ def command(
 
 
 async def _explain(reference: str, database: str | None) -> tuple[Execution, Explanation]:
-    async with client_for(database) as client:
-        found = await client.get(reference)
+    client, name = reading(reference, database)
+    async with client:
+        found = await client.get(name)
         return found, explain(await facts_of(client, found, clock.now()))

@@ -174,7 +174,8 @@ def test_statements_name_only_the_parameters_they_are_given() -> None:
 
 def test_no_sql_stands_in_code_that_has_a_place_for_it() -> None:
     writes = re.compile(r"\b(INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b")
-    allowed = {"polos/store/sqlite/opening.py"}  # the table of migrations itself, before any statement can run
+    # The table of migrations itself, before any statement can run; and whole tables, copied as they are.
+    allowed = {"polos/store/sqlite/opening.py", "polos/store/sqlite/bundling.py"}
     found = [
         str(path.relative_to(ROOT))
         for path in ROOMS

@@ -9,7 +9,7 @@ from polos.clock import Clock
 from polos.errors import StoreUnavailable
 from polos.store.sql.migrate import missing
 
-_META = """CREATE TABLE IF NOT EXISTS migration (
+META = """CREATE TABLE IF NOT EXISTS migration (
   number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum INTEGER NOT NULL, applied_at INTEGER NOT NULL)"""
 
 
@@ -61,7 +61,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
         copy.close()
     for migration in todo:
         # With the table of migrations in the first one's transaction: a reader sees all of a database or nothing.
-        script = f"BEGIN IMMEDIATE;\n{_META if is_new else ''};\n{migration.text}\n;"
+        script = f"BEGIN IMMEDIATE;\n{META if is_new else ''};\n{migration.text}\n;"
         is_new = False
         connection.executescript(script)
         connection.execute(
