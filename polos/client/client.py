@@ -90,9 +90,11 @@ class Client(Driver):
         access = self._access()
         if access.checks_starts:
             return new
-        await self._refuse_unknown(new.workflow_id)
         checked = await access.write(lambda store: store.check_input(new.workflow_id, new.input))
-        return new if checked is None else replace(new, input=checked)
+        if checked is not None:
+            return replace(new, input=checked)
+        await self._refuse_unknown(new.workflow_id)
+        return new
 
     async def _refuse_unknown(self, workflow_id: str) -> None:
         """Refuses an id that no manifest knows, if the database has manifests."""
