@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "workflows": ("polos_cli.commands.workflows", "List what the project defines, with input schemas."),
     "schedules": ("polos_cli.commands.schedules", "List what the clock starts; trigger, pause, backfill."),
     "queues": ("polos_cli.commands.queues", "List the queues: limits, who runs, how many wait."),
+    "check": ("polos_cli.commands.check", "Read workflow code for what does not replay."),
     "doctor": ("polos_cli.commands.doctor", "Check the installation, the project and its database."),
     "version": ("polos_cli.commands.version", "Show the versions of polos and what it runs on."),
 }
