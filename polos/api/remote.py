@@ -224,6 +224,8 @@ class HttpStore:
         )
 
     async def fork(self, request: ForkRequest) -> Started:
+        if request.given is not None:
+            raise UsageError("over HTTP, only executions of that server are forked", hint="use the database's url")
         body: dict[str, Any] = {
             "id": request.id, "at": request.at, "set": {key: value_of(one) for key, one in request.edits.items()},
             "shapes": {key: shape for key, one in request.edits.items() if (shape := shape_of(one))},

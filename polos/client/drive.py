@@ -12,7 +12,7 @@ from polos.authoring.workflow import Workflow
 from polos.client.connect import Access
 from polos.clock import TimeOrderedIds
 from polos.core import codec
-from polos.core.forks import Cut, ForkRequest, cut, edited
+from polos.core.forks import Cut, ForkRequest, Source, cut, edited
 from polos.core.model import Execution, NewExecution, Retried, Stopped, Stored
 from polos.core.status import Status
 from polos.errors import UsageError
@@ -100,13 +100,9 @@ class Driver:
         return await self._access().write(lambda store: store.retry(found.id))
 
     async def fork(
-        self,
-        execution: ExecutionRef,
-        at: str | None = None,
-        *,
-        input: Any = SAME,
-        edits: Mapping[str, Any] | None = None,
-    ) -> ExecutionHandle:
+        self, execution: ExecutionRef, at: str | None = None, *, input: Any = SAME, edits: Mapping[str, Any] | None = None,
+        source: Driver | None = None,
+    ) -> ExecutionHandle:  # fmt: skip
         """Starts a new execution with the history of one before a step, which goes on from there (S9.4).
 
         The source is not touched. Steps that are kept do not run again, whatever they had waited for or started.
@@ -115,19 +111,31 @@ class Driver:
             at: the step before which to cut: it is the first to run again; None: all of it runs again.
             input: in place of the source's payload.
             edits: outcomes in place of those that are kept, by step: its value; of an event or an answer, its data.
+            source: whose execution it is, if not this client's: a bundle.
 
         Raises:
             UsageError: there is no such step, or it cannot be edited.
             InvalidInput: the input does not fit the workflow.
         """
         inside_workflow("a client", "a step whose body asks for it: ctx.step.run")
-        found = await self.get(execution)
+        found = await (source or self).get(execution)
         request = ForkRequest(
             id=_ids.new("exec"), source_id=found.id, at=at, input=await self._fork_input(found, input),
             edits={key: codec.encode(value) for key, value in (edits or {}).items()}, origin=self._origin(),
+            given=None if source is None else await source._as_source(found),
         )  # fmt: skip
         made = await self._access().write(lambda store: store.fork(request))
         return ExecutionHandle(made.id, made.number, made.workflow_id, made.root_id, made.root_workflow_id, self)
+
+    async def _as_source(self, found: Execution) -> Source:
+        read = self._access().read
+        return Source(
+            id=found.id, number=found.number, workflow_id=found.workflow_id, input=found.input,
+            initial_state=found.initial_state, session_id=found.session_id, user_id=found.user_id, queue=found.queue,
+            concurrency_key=found.concurrency_key, run_timeout=found.run_timeout,
+            entries=tuple(await read(lambda store: store.journal(found.id))),
+            waits=tuple(await read(lambda store: store.waits(found.id))),
+        )  # fmt: skip
 
     async def _fork_input(self, source: Execution, input: Any) -> Stored | None:
         if input is SAME:

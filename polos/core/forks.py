@@ -18,6 +18,24 @@ EDITABLE = frozenset({Kind.RUN, Kind.VALUE, Kind.EVENT, Kind.SUSPEND, Kind.CHILD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An execution as a fork takes it over; `number` is that of its own database."""
+
+    id: str
+    number: int
+    workflow_id: str
+    input: Stored
+    initial_state: Stored | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    queue: str | None = None
+    concurrency_key: str | None = None
+    run_timeout: int | None = None
+    entries: tuple[Entry, ...] = ()
+    waits: tuple[PendingWait, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForkRequest:
     """A fork to be made.
 
@@ -27,6 +45,7 @@ class ForkRequest:
         input: in place of the recorded one.
         edits: outcomes in place of recorded ones, by step.
         origin: as of a start.
+        given: the source itself, where it is not in this database: one of a bundle.
     """
 
     id: str
@@ -35,6 +54,7 @@ class ForkRequest:
     input: Stored | None = None
     edits: Mapping[str, Stored] = field(default_factory=dict)
     origin: str | None = None
+    given: Source | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

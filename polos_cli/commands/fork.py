@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from polos.client.bundle import SUFFIX, BundleClient
 from polos.client.drive import SAME
 from polos.core.forks import Cut
 from polos.core.manifest import WorkerInfo
@@ -18,7 +19,7 @@ from polos.local.project import load_environment, load_if_there
 from polos_cli.options import read_input
 from polos_cli.output import stderr, stdout
 from polos_cli.output.sanitize import clip, sanitize
-from polos_cli.session import client_for, run_async, runner_of, settings_for
+from polos_cli.session import client_for, reading, run_async, runner_of, settings_for
 from polos_cli.view.edits import edited_part
 
 _AGAIN = {Kind.RUN: "runs again", Kind.EVENT: "waits again", Kind.SUSPEND: "asks again", Kind.SLEEP: "waits again",
@@ -67,19 +68,37 @@ def command(
     where = f"in process {runner.pid}: polos show {made.number}" if runner else f"polos run --attach {made.number}"
     stderr.say(f"execution {made.number} goes on from there, {where}" if runner else
                f"execution {made.number} is queued, and nothing runs it yet: {where}", "green")  # fmt: skip
-    stderr.say(f"compare them: polos diff {source.number} {made.number}", "dim")
+    one = execution if SUFFIX in execution else source.number
+    stderr.say(f"compare them: polos diff {one} {made.number}", "dim")
 
 
 async def _fork(
     reference: str, at: str | None, input: Any, edits: dict[str, Any], dry_run: bool, database: str | None
 ) -> tuple[Execution, Cut, Execution | None, WorkerInfo | None]:
-    async with client_for(database) as client:
-        source = await client.get(reference)
-        plan = await client.fork_plan(source, at, edits)
+    held, name = reading(reference, database)
+    async with held, client_for(database) as client:
+        source = await held.get(name)
+        plan = await held.fork_plan(source, at, edits)
+        of = None
+        if isinstance(held, BundleClient):
+            _warn_masked(held, source, plan, edits, input is SAME)
+            of = held
         if dry_run:
             return source, plan, None, None
-        made = await client.get(await client.fork(source, at, input=input, edits=edits))
+        made = await client.get(await client.fork(source, at, input=input, edits=edits, source=of))
         return source, plan, made, await runner_of(client, made)
+
+
+def _warn_masked(bundle: BundleClient, source: Execution, plan: Cut, edits: dict[str, Any], same_input: bool) -> None:
+    """Says which of the kept outcomes were masked in the bundle: the fork would go on with stars."""
+    kept = {one.key for one in plan.kept} - edits.keys()
+    masked = [one for one in bundle.manifest["masked"] if one["execution"] == source.number]
+    keys = {one["key"] for one in masked if one["table"] == "journal" and one["key"] in kept}
+    told = [f"--set {key}=JSON" for key in sorted(keys)]
+    if same_input and any(one["table"] == "input" for one in masked):
+        told.append("--input JSON")
+    if told:
+        stderr.warn(f"what is kept has masked values (***); give others: {', '.join(told)}")
 
 
 def _edits(words: Sequence[str]) -> dict[str, Any]:

@@ -191,3 +191,20 @@ def test_an_execution_that_waits_can_be_exported_too(tmp_path: Path) -> None:
 def test_the_errors_are_those_of_polos(tmp_path: Path) -> None:
     with pytest.raises(PolosError, match="cannot be read"):
         BundleClient(tmp_path / "absent.polos")
+
+
+def test_a_bundle_is_forked_and_goes_on_here(bundle: Path, tmp_path: Path) -> None:
+    elsewhere = Shell(tmp_path)
+    (tmp_path / "flows.py").write_text(FLOW)
+    (tmp_path / "polos.toml").write_text('name = "two"\nmodules = ["flows"]\n')
+    planned = elsewhere.polos("fork", "bug.polos", "--at", "charge", "--dry-run")
+    assert planned.code == 0 and "runs again    charge" in planned.err and "--input JSON" in planned.err
+    given = ("--input", '{"n": 1, "api_key": "mine"}', "--set", "child=41")
+    made = elsewhere.polos("fork", "bug.polos", "--at", "charge", *given)
+    assert made.code == 0 and "masked" not in made.err, made.err
+    done = elsewhere.polos("run", "order", "--attach", "last")
+    assert (done.code, done.out.strip()) == (0, "41") and "charging with mine" in done.err
+    shown = elsewhere.polos("show", "last")
+    assert "fork    of 1 (order), at charge, 1 outcomes kept, with another input" in shown.out
+    again = elsewhere.polos("export", "last", "-o", "again.polos")
+    assert again.code == 0 and "fork    of 1 (order)" in elsewhere.polos("show", "again.polos").out

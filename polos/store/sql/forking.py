@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from polos.core import failure as failures
-from polos.core.forks import Edit, ForkRequest, Provenance, cut, edited
+from polos.core.forks import Cut, Edit, ForkRequest, Provenance, Source, cut, edited
 from polos.core.model import NewExecution, Outcome, Started, Stored, verified
 from polos.errors import UnknownExecution
 from polos.store.sql import executions
@@ -24,26 +24,22 @@ def fork(request: ForkRequest, now: int) -> Tx[Started]:
     """
     if (yield "execution_by_id", {"id": request.id}):
         return (yield from executions.started_before(request.id))  # asked again, since the answer was lost
-    rows = yield "fork_source", {"id": request.source_id}
-    if not rows:
-        raise UnknownExecution(f"there is no execution {request.source_id}", hint="polos ps lists them")
-    (source, workflow_id, event_position, session_id, user_id, queue, concurrency_key, run_timeout, *stored) = rows[0]
-    value, shape, checksum, state, state_shape, state_checksum = stored
-    made = cut((yield from executions.entries_after(source, 0)), (yield from executions.waits_of(source)), request.at)
+    number, event_position, source = yield from _source(request)
+    made = cut(source.entries, source.waits, request.at)
     changes = edited(made, request.edits)
-    what = f"the input of {request.source_id}"
     new = NewExecution(
-        id=request.id, workflow_id=workflow_id,
-        input=verified(value, shape, checksum, what) if request.input is None else request.input,
-        initial_state=None if state is None else verified(state, state_shape, state_checksum, "its state"),
-        session_id=session_id, user_id=user_id, queue=queue, concurrency_key=concurrency_key or None,
-        run_timeout=run_timeout, origin=request.origin,
+        id=request.id, workflow_id=source.workflow_id, input=source.input if request.input is None else request.input,
+        initial_state=source.initial_state, session_id=source.session_id, user_id=source.user_id, queue=source.queue,
+        concurrency_key=source.concurrency_key, run_timeout=source.run_timeout, origin=request.origin,
     )  # fmt: skip
     started = yield from executions.start_one(new, now)
-    kept: dict[str, Any] = {"execution": started.number, "source": source, "after": made.after}
-    yield "copy_entries", kept
-    yield "copy_attempts", kept
-    yield "copy_released", kept
+    kept: dict[str, Any] = {"execution": started.number, "source": number, "after": made.after}
+    if number is None:
+        yield from _insert(started.number, made)
+    else:
+        yield "copy_entries", kept
+        yield "copy_attempts", kept
+        yield "copy_released", kept
     if changes:
         yield "edit_entry", [
             {"execution": started.number, "key": entry.key, "outcome": entry.outcome,
@@ -51,17 +47,52 @@ def fork(request: ForkRequest, now: int) -> Tx[Started]:
              "checksum": entry.value.checksum if entry.value else None}
             for entry, _ in changes
         ]  # fmt: skip
-    yield "begin_fork", {**kept, "event_position": event_position}
+    yield "begin_fork", {"execution": started.number, "after": made.after, "event_position": event_position}
     yield "insert_fork", {
-        "execution": started.number, "source": source, "at": request.at, "kept": len(made.kept),
+        "execution": started.number, "source": source.id, "source_number": source.number,
+        "source_workflow": source.workflow_id, "at": request.at, "kept": len(made.kept),
         "has_other_input": int(request.input is not None),
         "edits": orjson.dumps([_edit_to_json(before) for _, before in changes]).decode(),
     }  # fmt: skip
     _, topic, *_ = (yield "ending_facts", {"execution": started.number})[0]
     told = [{"key": one.key, "kind": str(one.kind), "outcome": str(one.outcome)} for one in made.kept]
-    of = {"execution": started.number, "source": source, "at": request.at, "kept": told}
+    of = {"execution": started.number, "source": source.id, "at": request.at, "kept": told}
     yield from lifecycle(topic, [("workflow_forked", of)], now)
     return started
+
+
+def _source(request: ForkRequest) -> Tx[tuple[int | None, int | None, Source]]:
+    """Returns the source: its number here and where its topics begin, if it is here, and what it holds."""
+    if request.given is not None:
+        return None, None, request.given
+    rows = yield "fork_source", {"id": request.source_id}
+    if not rows:
+        raise UnknownExecution(f"there is no execution {request.source_id}", hint="polos ps lists them")
+    (number, workflow_id, event_position, session_id, user_id, queue, concurrency_key, run_timeout, *stored) = rows[0]
+    value, shape, checksum, state, state_shape, state_checksum = stored
+    source = Source(
+        id=request.source_id, number=number, workflow_id=workflow_id,
+        input=verified(value, shape, checksum, f"the input of {request.source_id}"),
+        initial_state=None if state is None else verified(state, state_shape, state_checksum, "its state"),
+        session_id=session_id, user_id=user_id, queue=queue, concurrency_key=concurrency_key or None,
+        run_timeout=run_timeout, entries=tuple((yield from executions.entries_after(number, 0))),
+        waits=tuple((yield from executions.waits_of(number))),
+    )  # fmt: skip
+    return number, event_position, source
+
+
+def _insert(execution: int, made: Cut) -> Tx[None]:
+    """Writes what is kept of a source that is not here; the events that it saw are not here either."""
+    for one in made.kept:
+        value = one.value
+        yield "insert_entry", {
+            "execution": execution, "key": one.key, "seq": one.seq, "after": one.after, "kind": one.kind,
+            "outcome": one.outcome, "attempt": one.attempt, "value": value.text if value else None,
+            "shape": value.shape if value else None, "checksum": value.checksum if value else None,
+            "failure": failures.to_json(one.failure) if one.failure else None, "request": one.request, "event": None,
+            "site": one.site, "arguments": one.arguments, "code": one.code or None, "started_at": one.started_at,
+            "ended_at": one.ended_at,
+        }  # fmt: skip
 
 
 def provenance_from(row: Row) -> Provenance:

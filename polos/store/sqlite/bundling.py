@@ -29,10 +29,9 @@ _VALUES = {
     "event": (("data", "shape", "checksum"),),
 }  # fmt: skip
 _JSON = {"result": ("failure", "reason"), "journal": ("failure", "request"), "life": ("failure",), "attempt": ("failure",),
-         "wait": ("match", "request")}  # fmt: skip
+         "wait": ("match", "request"), "fork": ("edits",)}  # fmt: skip
 _TEXT = {"log": ("text",)}
-# What belongs to an execution; `fork` is left out, since its source is not of the tree.
-_OF_EXECUTION = ("input", "result", "state", "life", "journal", "wait", "released", "attempt", "answer", "log")
+_OF_EXECUTION = ("input", "result", "state", "life", "fork", "journal", "wait", "released", "attempt", "answer", "log")
 
 
 def write_bundle(

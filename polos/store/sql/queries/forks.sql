@@ -26,14 +26,13 @@ UPDATE journal SET outcome = :outcome, value = :value, shape = :shape, checksum 
 WHERE execution = :execution AND key = :key
 
 -- name: begin_fork
-UPDATE execution SET event_position = :event_position, seq = :after,
+UPDATE execution SET event_position = COALESCE(:event_position, event_position), seq = :after,
   stored_bytes = (SELECT COALESCE(SUM(LENGTH(value)), 0) FROM journal WHERE execution = :execution)
 WHERE number = :execution
 
 -- name: insert_fork
-INSERT INTO fork (execution, source, at, kept, has_other_input, edits)
-VALUES (:execution, :source, :at, :kept, :has_other_input, :edits)
+INSERT INTO fork (execution, source, source_number, source_workflow, at, kept, has_other_input, edits)
+VALUES (:execution, :source, :source_number, :source_workflow, :at, :kept, :has_other_input, :edits)
 
 -- name: provenance
-SELECT s.number, s.id, s.workflow_id, f.at, f.kept, f.has_other_input, f.edits
-FROM fork f JOIN execution s ON s.number = f.source WHERE f.execution = :execution
+SELECT source_number, source, source_workflow, at, kept, has_other_input, edits FROM fork WHERE execution = :execution

@@ -88,10 +88,12 @@ CREATE TABLE life (
   PRIMARY KEY (execution, number)
 );
 
--- Executions that are forks: of whom, before which step, and what was there before it was edited.
+-- Executions that are forks: of whom (who may be of another database), before which step, and what was edited.
 CREATE TABLE fork (
   execution INTEGER PRIMARY KEY,
-  source INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  source_number INTEGER NOT NULL,
+  source_workflow TEXT NOT NULL,
   at TEXT,
   kept INTEGER NOT NULL,
   has_other_input INTEGER NOT NULL,
