@@ -85,7 +85,10 @@ class ClaimRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionFilter:
-    """Which executions a listing shows, newest first. `before` is a number: the listing goes on below it."""
+    """Which executions a listing shows, newest first. `before` is a number: the listing goes on below it.
+
+    `with_values`: False, and inputs, results and states are left out, however large they are.
+    """
 
     statuses: frozenset[Status] = frozenset()
     workflow_id: str | None = None
@@ -95,6 +98,7 @@ class ExecutionFilter:
     until: int | None = None
     before: int | None = None
     limit: int = 100
+    with_values: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("polos_cli.commands.run", "Start a workflow, watch it live, print its result."),
     "invoke": ("polos_cli.commands.invoke", "Start a workflow and print its execution's id."),
     "send-event": ("polos_cli.commands.send_event", "Publish an event on a topic."),
+    "dashboard": ("polos_cli.commands.dashboard", "See and drive everything from the terminal."),
     "ps": ("polos_cli.commands.ps", "List executions."),
     "show": ("polos_cli.commands.show", "Show one execution: its steps, waits, result or error."),
     "events": ("polos_cli.commands.events", "Show the event log."),

@@ -12,6 +12,7 @@ from polos_cli.view.model import ViewExecution, ViewStep
 
 _KEY_WIDTH = 36
 _BAR = 24
+_WAITS = ("sleep", "event", "suspend", "child")
 
 
 def tree_lines(
@@ -83,25 +84,30 @@ def _step_line(
     if span is not None and columns - used > _BAR + 12:
         parts += ["  ", style.paint(_bar(step, now, span, out), style.look(step.state).style, out)]
         used += 2 + _BAR
-    note = _note(step, now)
+    note = note_of(step, now)
     if note:
         parts += ["  ", style.paint(clip(sanitize(note), max(4, columns - used - 3)), "dim", out)]
     return join(parts)
 
 
-def _bar(step: ViewStep, now: int, span: tuple[int, int], out: TextIO) -> Clean:
+def bar_of(step: ViewStep, now: int, span: tuple[int, int], columns: int) -> str:
+    """Returns the timeline of one step within the span of its execution: waits light, work solid."""
     first, last = span
     whole = max(1, last - first)
-    left = min(_BAR - 1, max(0, (step.started_at - first) * _BAR // whole))
-    size = max(1, round(((step.ended_at or now) - step.started_at) * _BAR / whole))
-    size = min(size, _BAR - left)
-    full = "░" if step.kind in ("sleep", "event", "suspend", "child") else "█"
-    if not style.can_show(full, out):
-        full = "." if full == "░" else "#"
-    return Clean(" " * left + full * size + " " * (_BAR - left - size))
+    left = min(columns - 1, max(0, (step.started_at - first) * columns // whole))
+    size = max(1, round(((step.ended_at or now) - step.started_at) * columns / whole))
+    size = min(size, columns - left)
+    return " " * left + ("░" if step.kind in _WAITS else "█") * size + " " * (columns - left - size)
 
 
-def _note(step: ViewStep, now: int) -> str:
+def _bar(step: ViewStep, now: int, span: tuple[int, int], out: TextIO) -> Clean:
+    drawn = bar_of(step, now, span, _BAR)
+    if not style.can_show("░█", out):
+        drawn = drawn.replace("░", ".").replace("█", "#")
+    return Clean(drawn)
+
+
+def note_of(step: ViewStep, now: int) -> str:
     """Returns what a step is about now: what it waits for, how its attempts went."""
     notes = ["kept"] if step.is_kept else []
     if step.state == "waiting":

@@ -92,7 +92,8 @@ def search(wanted: ExecutionFilter) -> Query:
             where.append(f"{column} {operator} :{name}")
             params[name] = value
     condition = " WHERE " + " AND ".join(where) if where else ""
-    return f"{statements()['execution_columns']}{condition} ORDER BY e.number DESC LIMIT :limit", params
+    columns = statements()["execution_columns" if wanted.with_values else "execution_heads"]
+    return f"{columns}{condition} ORDER BY e.number DESC LIMIT :limit", params
 
 
 def events(wanted: EventFilter) -> Query:

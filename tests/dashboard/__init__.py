@@ -1,0 +1,1 @@
+"""The dashboard, driven by its keys."""
