@@ -23,6 +23,7 @@ async def facts_of(client: Client, execution: Execution, now: int) -> Facts:
     read = access.read
     id_ = execution.id
     waits = await read(lambda store: store.waits(id_))
+    runs = execution.status is Status.RUNNING
     line, before = None, 0
     if execution.status is Status.QUEUED and execution.queue is not None:
         line, before = await read(lambda store: _line(store, execution))
@@ -32,9 +33,9 @@ async def facts_of(client: Client, execution: Execution, now: int) -> Facts:
         entries=await read(lambda store: store.journal(id_)),
         attempts=await read(lambda store: store.attempts(id_)),
         topics=await read(lambda store: _topics(store, waits)),
-        other_topics=await read(_other_topics),
+        other_topics=await read(_other_topics) if any(wait.kind is Kind.EVENT for wait in waits) else [],
         children=await read(lambda store: _children(store, execution, waits)),
-        bodies=_bodies(execution, await read(lambda store: _told(store, execution))),
+        bodies=_bodies(execution, await read(lambda store: _told(store, execution))) if runs else [],
         parent=parent, root=root, has_parent_received=received,
         line=line, before=before, workers=await client.workers(), is_owned=await access.is_owned(),
     )  # fmt: skip

@@ -26,6 +26,8 @@ from polos_cli.output.sanitize import sanitize
 
 LOOK_EVERY = 0.15
 """Seconds after which news is looked for."""
+COUNTS_COST = 20
+"""How many times as long as a count took it is not made again: it looks at every execution."""
 WIDE = 100
 """Columns from which on list and detail stand side by side."""
 
@@ -47,8 +49,8 @@ class Dashboard(App[None]):
     """
     BINDINGS: ClassVar = [
         Binding("slash", "filter", "filter", key_display="/"), Binding("i", "start", "start"),
-        Binding("e", "event", "send event"), Binding("a", "answer", "answer"), Binding("c", "cancel", "cancel"),
-        Binding("r", "retry", "retry"), Binding("f", "fork", "fork"), Binding("Y", "copy", "copy command"),
+        Binding("e", "event", "event"), Binding("a", "answer", "answer"), Binding("c", "cancel", "cancel"),
+        Binding("r", "retry", "retry"), Binding("f", "fork", "fork"), Binding("Y", "copy", "copy"),
         Binding("tab", "other", "other pane", show=False), Binding("escape", "back", "back", show=False),
         Binding("question_mark", "show_help_panel", "keys", key_display="?"), Binding("q", "quit", "quit"),
     ]  # fmt: skip
@@ -59,6 +61,8 @@ class Dashboard(App[None]):
         self._filter = Filter()
         self._shown: Row | None = None
         self._command = ""
+        self._counted_until = 0.0
+        self._owes_count = False
         self.title = f"polos {name}"
 
     def compose(self) -> ComposeResult:
@@ -92,7 +96,10 @@ class Dashboard(App[None]):
         await self._head()
 
     async def _head(self) -> None:
+        began, self._owes_count = self._clock.monotonic(), False
         counts = await self._feed.counts()
+        now = self._clock.monotonic()
+        self._counted_until = now + COUNTS_COST * (now - began)
         told = "  ".join(f"{count:,} {status.value}" for status in Status if (count := counts.get(status.value, 0)))
         wanted = f"   only: {self._filter.words}" if self._filter.words else ""
         self.query_one("#head", Static).update(
@@ -107,10 +114,11 @@ class Dashboard(App[None]):
             try:
                 changed = await self._feed.news()
                 if not changed:
-                    self._tick()
+                    await self._tick()
                     continue
                 await self._changed(changed)
-                await self._head()
+                self._owes_count = True
+                await self._tick()
                 if self._shown is not None:
                     await self._show(self._shown)
             except PolosError as error:
@@ -125,7 +133,9 @@ class Dashboard(App[None]):
         if below:
             shown.change(await self._feed.some(sorted(below)[-PAGE:]))
 
-    def _tick(self) -> None:
+    async def _tick(self) -> None:
+        if self._owes_count and self._clock.monotonic() > self._counted_until:
+            await self._head()
         self.query_one(ExecutionList).refresh()
         whole = self.query_one(Detail).whole
         if whole is not None and whole.execution.ended_at is None:

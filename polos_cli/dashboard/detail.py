@@ -22,7 +22,7 @@ from polos.core import codec
 from polos.core.durations import show_duration
 from polos.core.model import Entry, FailedAttempt, PendingWait
 from polos_cli.dashboard.feed import Whole
-from polos_cli.dashboard.looks import line, piece, sign
+from polos_cli.dashboard.looks import line, marked, piece, sign
 from polos_cli.output import stdout, style
 from polos_cli.output.sanitize import sanitize
 from polos_cli.view.model import ViewExecution, ViewStep
@@ -115,13 +115,12 @@ class StepTree(ScrollView, can_focus=True):
         step = found.step
         span = (self._root.started_at, self._root.ended_at or now)
         bars = max(8, width // 3)
-        key = max(10, min(36, width - bars - len(indent) - 14))
+        key = max(8, min(36, width - bars - 26) - len(indent))  # bars begin in one column, and a note has room
         spent = show_duration(max(0, (step.ended_at or now) - step.started_at))
-        pieces = [piece(indent), sign(step.state), piece(" "), piece(step.key, "plain", key),
-                  piece(spent, "dim", 9, right=True), piece(" "),
-                  piece(bar_of(step, now, span, bars), style.look(step.state).style)]  # fmt: skip
-        note = note_of(step, now)
-        return line([*pieces, piece(f" {note}", "dim")], width, is_marked)
+        named = [piece(indent), sign(step.state), piece(" "), piece(step.key, "plain", key)]
+        bar = piece(bar_of(step, now, span, bars), style.look(step.state).style)
+        pieces = [*marked(named, is_marked), piece(spent, "dim", 9, right=True), piece(" "), bar]
+        return line([*pieces, piece(f" {note_of(step, now)}", "dim")], width)
 
     def watch_cursor(self) -> None:
         """Keeps the cursor in sight."""

@@ -33,6 +33,11 @@ def sign(state: str) -> Segment:
     return Segment(found.sign, _STYLES[found.style])
 
 
+def marked(pieces: Sequence[Segment], is_under_cursor: bool) -> list[Segment]:
+    """Returns pieces as they look under the cursor, or as they are."""
+    return list(Segment.apply_style(pieces, post_style=CURSOR)) if is_under_cursor else list(pieces)
+
+
 def line(pieces: Sequence[Segment], width: int, is_under_cursor: bool = False) -> Strip:
     """Returns a line of just that width."""
     strip = Strip(pieces).adjust_cell_length(width)
