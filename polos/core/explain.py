@@ -201,6 +201,8 @@ def _waiting(facts: Facts) -> Explanation:
 def _wait_lines(facts: Facts, wait: PendingWait) -> list[str]:
     since = f"for {show_duration(max(0, facts.now - wait.started_at))}"
     until = "" if wait.deadline is None else f", until it times out in {left(facts, wait.deadline)}"
+    if wait.deadline is not None and wait.deadline <= facts.now:
+        until = ", and its time is over: it goes on as soon as an engine is up"
     match wait.kind:
         case Kind.EVENT:
             return _event_lines(facts, wait, since, until)

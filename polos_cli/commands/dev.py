@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +31,9 @@ from polos_cli.view.pace import Pace
 
 WAITS_FOR_CODE = 0.4
 """Seconds that the first lines wait for the code's import, so that they can name the workflows."""
-KEYS = "r reload now   p pause or resume schedules   ? keys   ctrl-c stop"
+HELD = 500
+"""Lines that are kept while the dashboard is open."""
+KEYS = "d dashboard   r reload now   p pause or resume schedules   ? keys   ctrl-c stop"
 
 
 def command(
@@ -96,10 +99,13 @@ async def _serve(
         loop.add_signal_handler(number, asked_to_stop)
     standing = await supervisor.open()
     try:
-        screen.opened(standing, supervisor)
-        with Keys(
+        keys = Keys(
             {"r": supervisor.reload, "p": lambda: _pause(supervisor, screen), "?": lambda: screen.say(KEYS, "dim")}
-        ):
+        )
+        dashboard = _Dashboard(keys, screen, settings.database)
+        keys.actions["d"] = dashboard.open
+        with keys, dashboard:
+            screen.opened(standing, supervisor)
             supervisor.fault.add_done_callback(lambda _: stop.set())
             await stop.wait()
             screen.closing(supervisor)
@@ -112,6 +118,44 @@ async def _serve(
         raise supervisor.fault.result()
     stderr.say("stopped; nothing is lost, the next start goes on", "dim")
     return errors.DONE
+
+
+class _Dashboard:
+    """The dashboard in the place of the server's lines: a process of its own, so that it can take nothing down."""
+
+    def __init__(self, keys: Keys, screen: _Screen, database: str) -> None:
+        self._keys, self._screen, self._database = keys, screen, database
+        self._open: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Opens it; the lines are said when it is left."""
+        if self._open is None and not self._screen.is_json:
+            self._open = asyncio.create_task(self._show())
+
+    async def _show(self) -> None:
+        self._keys.rest()
+        self._screen.hold()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "polos_cli", "dashboard", "--database", self._database
+            )
+            try:
+                await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.terminate()  # which leaves the terminal as it was
+                    await process.wait()
+        finally:
+            self._open = None
+            self._screen.go_on()
+            self._keys.go_on()
+
+    def __enter__(self) -> _Dashboard:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._open is not None:
+            self._open.cancel()
 
 
 async def _counted_down(closing: asyncio.Task[None], screen: _Screen, at_once: asyncio.Event) -> None:
@@ -143,6 +187,7 @@ class _Screen:
         self._pace = Pace()
         self._outlet = Outlet(self._dropped)
         self._timer: asyncio.TimerHandle | None = None
+        self._away: deque[tuple[str, Style]] | None = None
 
     def opened(self, standing: Standing, supervisor: Supervisor) -> None:
         """The database is there; the head follows once the code is, or soon."""
@@ -212,8 +257,26 @@ class _Screen:
         for line in self._pace.take(shown, clock.monotonic()):
             self.say(line)
 
+    @property
+    def is_json(self) -> bool:
+        """True if programs read it."""
+        return self._as_json
+
+    def hold(self) -> None:
+        """Keeps what is to be said: something else has the terminal."""
+        self._away = deque(maxlen=HELD)
+
+    def go_on(self) -> None:
+        """Says what was kept, and goes on."""
+        kept, self._away = self._away or (), None
+        for text, look in kept:
+            self.say(text, look)
+
     def say(self, text: str, look: Style = "plain") -> None:
         """Says a line, in its turn."""
+        if self._away is not None:
+            self._away.append((text, look))
+            return
         self._outlet.put(lambda: stderr.say(text, look))
 
     def _record(self, record: dict[str, Any]) -> None:

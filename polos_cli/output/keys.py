@@ -15,9 +15,17 @@ class Keys:
     """While entered, on a running loop, calls what a key stands for; the terminal is as it was afterwards."""
 
     def __init__(self, actions: Mapping[str, Callable[[], object]]) -> None:
-        self._actions = actions
+        self.actions = dict(actions)
         self._before: list[Any] | None = None
         self._descriptor = -1
+
+    def rest(self) -> None:
+        """Lets the terminal to somebody else, until `go_on`."""
+        self.__exit__(None, None, None)
+
+    def go_on(self) -> None:
+        """Reads keys again."""
+        self.__enter__()
 
     def __enter__(self) -> Keys:
         try:
@@ -62,6 +70,6 @@ class Keys:
         if not typed:
             asyncio.get_running_loop().remove_reader(self._descriptor)  # the terminal has gone
         for key in typed:
-            action = self._actions.get(key)
+            action = self.actions.get(key)
             if action is not None:
                 action()

@@ -15,7 +15,8 @@ from tests.cli.shell import POLOS, Shell
 class Terminal:
     """A command on a pseudo-terminal of 24 rows and 80 columns."""
 
-    def __init__(self, shell: Shell, *arguments: str) -> None:
+    def __init__(self, shell: Shell, *arguments: str, is_its_own: bool = False) -> None:
+        """`is_its_own`: the terminal that its session has, as a shell gives it."""
         self._ours, theirs = pty.openpty()
         import fcntl
         import struct
@@ -25,6 +26,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [*POLOS, *arguments], cwd=shell.folder, env={**shell.env, "TERM": "xterm-256color"}, stdin=theirs, stdout=theirs,
             stderr=theirs, start_new_session=True,
+            preexec_fn=(lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)) if is_its_own else None,
         )  # fmt: skip
         os.close(theirs)
         self.seen = ""
@@ -96,3 +98,25 @@ def test_a_question_that_is_answered_elsewhere_goes_away(tmp_path: Path) -> None
     terminal.until("answered elsewhere")
     terminal.until(None)
     assert terminal.close() == 0 and "order of Pen" in terminal.seen
+
+
+def test_the_dev_server_lends_the_terminal_to_the_dashboard(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".", "--template", "approval").code == 0
+    terminal = Terminal(shell, "dev", "--port", "0", is_its_own=True)
+    terminal.until("d dashboard")
+    terminal.type("d")
+    terminal.until("\x1b[?1049h")  # the other screen
+    terminal.until("no executions yet")
+    shell.polos("invoke", "approval", "item=Pen", "amount:=3")
+    terminal.until("waiting")
+    terminal.seen = ""
+    terminal.type("q")
+    terminal.until("\x1b[?1049l")
+    terminal.until("approval #1")  # what was said meanwhile
+    terminal.seen = ""
+    terminal.type("p")
+    terminal.until("schedules are paused")
+    os.kill(terminal.process.pid, 2)
+    terminal.until(None)
+    assert terminal.close() == 0
