@@ -147,8 +147,8 @@ class _Dashboard:
                     await process.wait()
         finally:
             self._open = None
-            self._screen.go_on()
             self._keys.go_on()
+            self._screen.go_on()
 
     def __enter__(self) -> _Dashboard:
         return self
