@@ -10,6 +10,7 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.css.query import NoMatches
 from textual.content import Content
 from textual.widgets import Footer, Static
 
@@ -121,6 +122,8 @@ class Dashboard(App[None]):
                 await self._tick()
                 if self._shown is not None:
                     await self._show(self._shown)
+            except NoMatches:
+                return  # it is being closed
             except PolosError as error:
                 self._say(error.message, error=True)
                 await asyncio.sleep(1.0)
@@ -143,8 +146,9 @@ class Dashboard(App[None]):
 
     async def _show(self, row: Row) -> None:
         whole = await self._feed.whole(row.id)
-        if self._shown is not None and self._shown.number == row.number:
-            self.query_one(Detail).show(whole)
+        detail = self.query(Detail)
+        if detail and self._shown is not None and self._shown.number == row.number:
+            detail.first().show(whole)
 
     async def on_execution_list_wanted(self, wanted: ExecutionList.Wanted) -> None:
         """Brings the next page."""

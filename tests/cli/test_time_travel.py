@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
+
+import pytest
 
 from tests.cli.shell import Shell
 
 
-def approved(tmp_path: Path) -> Shell:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two executions that ended in different ways."""
-    shell = Shell(tmp_path)
+    folder = tmp_path_factory.mktemp("approved")
+    shell = Shell(folder)
     assert shell.polos("init", ".", "--template", "approval").code == 0
     for item, answer in (("Pen", "true"), ("Cup", "false")):
         id_ = shell.polos("invoke", "approval", f"item={item}", "amount:=3").out.strip()
         assert shell.polos("resume", id_, "await_approval", f"approved:={answer}").code == 0
         assert shell.polos("run", "--attach", id_).code == 0
-    return shell
+    return folder
 
 
-def test_the_same_code_matches_and_changed_code_diverges_with_both_lines(tmp_path: Path) -> None:
-    shell = approved(tmp_path)
+@pytest.fixture
+def shell(made: Path, tmp_path: Path) -> Shell:
+    """A copy of it."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return Shell(tmp_path)
+
+
+def test_the_same_code_matches_and_changed_code_diverges_with_both_lines(shell: Shell) -> None:
     done = shell.polos("replay", "1", "2")
     assert done.code == 0 and done.out.count("matches") == 2 and "ordering" not in done.out + done.err
-    file = tmp_path / "workflows" / "approval.py"
+    file = shell.folder / "workflows" / "approval.py"
     text = file.read_text()
     file.write_text(text.replace('step.run("look_up_budget"', 'step.run("look_up"'))
     done = shell.polos("replay", "last")
@@ -33,7 +44,7 @@ def test_the_same_code_matches_and_changed_code_diverges_with_both_lines(tmp_pat
     )
     ci = shell.polos("replay", "1", "2", "--ci")
     assert ci.code == 6 and [line.get("verdict") for line in ci.lines] == ["diverges", "diverges", None]
-    suite = ElementTree.parse(tmp_path / "polos-replay.xml").getroot()
+    suite = ElementTree.parse(shell.folder / "polos-replay.xml").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("2", "2")
     file.write_text(text.replace("look_up_budget, input.item", "look_up_budget, input.item.lower()"))
     done = shell.polos("replay", "1", "--json")
@@ -42,16 +53,14 @@ def test_the_same_code_matches_and_changed_code_diverges_with_both_lines(tmp_pat
     ]
 
 
-def test_with_nothing_unfinished_all_is_nothing(tmp_path: Path) -> None:
-    shell = approved(tmp_path)
+def test_with_nothing_unfinished_all_is_nothing(shell: Shell) -> None:
     done = shell.polos("replay", "--all")
     assert (done.code, done.out) == (0, "") and "nothing to replay" in done.err
     assert shell.polos("replay").code == 2 and shell.polos("replay", "1", "--all").code == 2
     assert shell.polos("replay", "99").code == 3
 
 
-def test_two_executions_are_compared(tmp_path: Path) -> None:
-    shell = approved(tmp_path)
+def test_two_executions_are_compared(shell: Shell) -> None:
     done = shell.polos("diff", "1", "2")
     assert done.code == 0
     for shown in ('~ .item  "Pen" → "Cup"', "~ .data.approved  true → false", "- execute", "+ tell"):
@@ -66,8 +75,7 @@ def test_two_executions_are_compared(tmp_path: Path) -> None:
     assert shell.polos("diff", "1", "99").code == 3
 
 
-def test_a_fork_goes_on_from_a_step_with_what_is_edited(tmp_path: Path) -> None:
-    shell = approved(tmp_path)
+def test_a_fork_goes_on_from_a_step_with_what_is_edited(shell: Shell) -> None:
     fork = ("fork", "1", "--at", "execute", "--set", 'await_approval={"approved": false}')
     planned = shell.polos(*fork, "--dry-run")
     assert (planned.code, planned.out) == (0, "") and "runs again    execute" in planned.err
@@ -84,8 +92,7 @@ def test_a_fork_goes_on_from_a_step_with_what_is_edited(tmp_path: Path) -> None:
     assert ".data.approved  true → false" in differ and "look_up_budget" not in differ
 
 
-def test_what_cannot_be_forked_is_refused_and_starts_nothing(tmp_path: Path) -> None:
-    shell = approved(tmp_path)
+def test_what_cannot_be_forked_is_refused_and_starts_nothing(shell: Shell) -> None:
     for wrong, said in (
         (("--at", "nix"), "no recorded step"),
         (("--at", "execute", "--set", "execute=1"), "runs again"),

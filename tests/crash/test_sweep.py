@@ -70,7 +70,7 @@ def chosen(points: Counter[str], every: bool) -> list[Kill]:
     at = [kill for kill in kills if (kill.point or "").startswith("commit.")]
     after = [kill for kill in kills if (kill.point or "").startswith("after.")]
     rest = [kill for kill in kills if kill not in at and kill not in after]
-    return [*at[::3], *after[1::3], *rest[::2]]
+    return [*at[::4], *after[1::4], *rest[::3]]
 
 
 def test_killed_at_every_point(

@@ -95,7 +95,8 @@ async def test_it_follows_what_happens(tmp_path: Path) -> None:
         await until(pilot, lambda: listed(app) == [(1, "completed")], "it has ended")
         await until(pilot, lambda: "it completed" in text_of(app, "#title"), "why")
         assert await handle.result(5) == {"n": 1}
-        assert "1 completed" in text_of(app, "#head") and '"n": 1' in text_of(app, "#value")
+        await until(pilot, lambda: "1 completed" in text_of(app, "#head"), "counted")
+        assert '"n": 1' in text_of(app, "#value")
 
 
 async def test_a_question_is_answered_from_its_form(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A replay sees what the live run saw: 1,000 random programs, each cut after every outcome, and each shape by name (S1.6)."""
+"""A replay sees what the live run saw: 600 random programs, each cut after every outcome, and each shape by name (S1.6)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def differences(seed: int) -> list[str]:
         return [f"hangs: {stuck}"]
 
 
-SEEDS = [pytest.param(start, marks=[pytest.mark.long] if start >= 500 else []) for start in range(0, 2_000, CHUNK)]
-"""500 programs each time, 2,000 with --long."""
+SEEDS = [pytest.param(start, marks=[pytest.mark.long] if start >= 300 else []) for start in range(0, 2_000, CHUNK)]
+"""300 programs each time, 2,000 with --long."""
 
 
 @pytest.mark.parametrize("start", SEEDS)
