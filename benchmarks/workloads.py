@@ -138,6 +138,7 @@ WORKLOADS = (
         Row("save_at_once_ms", "the same, each right after the one before", "ms", False),
         Row("http_p50_ms", "invoke to result over HTTP, p50", "ms", False, (at_most("http_p50_ms", 5, 5, "ms"),)),
         Row("http_p99_ms", "the same, p99", "ms", False),
+        Row("client_p50_ms", "the same by PolosClient, in two requests, p50", "ms", False),
     )),
     Workload("W1-attached", "W1, the owner in another process", ("within", "polos"), (
         Row("steps_per_s", "steps", "/s", True, (at_least("steps_per_s", 4_000, 4_000, "/s"),)),

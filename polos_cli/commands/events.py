@@ -14,7 +14,7 @@ from polos.core.model import Event
 from polos.ports import EventFilter
 from polos_cli.output import stdout, style
 from polos_cli.output.sanitize import clip, sanitize
-from polos_cli.session import client_for, clock_time, moment, rfc3339, run_async
+from polos_cli.session import clock_time, moment, reading, rfc3339, run_async
 
 POLL = 0.2
 
@@ -42,10 +42,10 @@ def command(
 
 
 async def _show(wanted: EventFilter, reference: str | None, follow: bool, database: str | None, as_json: bool) -> None:
-    client = client_for(database)
+    client, name = reading(reference, database)
     try:
-        if reference is not None:
-            found = await client.get(reference)
+        if name:
+            found = await client.get(name)
             wanted = replace(wanted, topic=workflow_topic(found.root_workflow_id, found.root_id))
         access = client.access()
         while True:

@@ -68,6 +68,7 @@ def test_it_is_looked_at_elsewhere(ended: Shell, bundle: Path, tmp_path: Path) -
     assert elsewhere.polos("show", "bug.polos:2", "--json").json["result"] == 7
     assert "charging with ***" in elsewhere.polos("logs", "bug.polos").out
     assert "it completed" in elsewhere.polos("why", "bug.polos").out
+    assert "workflow_finish" in elsewhere.polos("events", "bug.polos").out
     for changing in ("cancel", "retry"):
         assert elsewhere.polos(changing, "bug.polos").code != 0
     (tmp_path / "flows.py").write_text(FLOW)
