@@ -14,13 +14,15 @@ from typing import Any, Generic, Literal, TypeVar, cast
 from polos import crashpoints
 from polos.errors import PolosError, StoreUnavailable
 from polos.store.sql.statements import positional, statements
-from polos.store.sql.tx import Changed, Hint, Tx
+from polos.store.sql.tx import Changed, Hint, Queued, Tx
 from polos.store.sqlite.disksync import DiskSync
 
 T = TypeVar("T")
 Durability = Literal["full", "relaxed"]
 
 GROUP_LIMIT = 256
+_CLAIMS_WITHIN = 3
+"""Turns of the loop in which a claim that waits is made, once there is something to claim."""
 _ATTEMPTS = 5
 _HINTS = (Hint.__args__) if hasattr(Hint, "__args__") else ()
 
@@ -46,13 +48,13 @@ class Committer:
 
     def __init__(
         self, connection: sqlite3.Connection, wal: Path, durability: Durability, on_hints: Callable[[list[Hint]], None],
-        on_broken: Callable[[BaseException], None],
-        with_helper: bool = True,
+        on_broken: Callable[[BaseException], None], on_queued: Callable[[], None], with_helper: bool = True,
     ) -> None:  # fmt: skip
         self._connection = connection
         self._durability = durability
         self._on_hints = on_hints
         self._on_broken = on_broken
+        self._on_queued = on_queued
         self._loop = asyncio.get_running_loop()
         self._outside = contextvars.Context()  # its own: two engines may turn on two threads at once
         self._statements = {name: positional(text) for name, text in statements().items()}
@@ -112,7 +114,10 @@ class Committer:
         changed = self._connection.total_changes != changes
         if self._helped and (changed or self._syncing or self._unsynced):
             self._unsynced.extend(group)  # what only read may have seen what is not on disk yet
-            self._request_sync()
+            if self._told_queued(group):
+                self._loop.call_soon(self._sync_after, _CLAIMS_WITHIN, context=self._outside)
+            else:
+                self._request_sync()
         else:
             self._release(group)
         self._schedule()
@@ -192,6 +197,24 @@ class Committer:
             waiting.error, waiting.hints = self._unavailable(error), []
         self._release(group)
         self._schedule()
+
+    def _told_queued(self, group: list[_Waiting[Any]]) -> bool:
+        """Tells those who wait for work as soon as it is committed: their claim then shares its sync, which covers both."""
+        is_queued = False
+        for waiting in group:
+            kept: list[Hint] = [hint for hint in waiting.hints if not isinstance(hint, Queued)]
+            is_queued = is_queued or len(kept) < len(waiting.hints)
+            waiting.hints = kept
+        if is_queued:
+            self._on_queued()
+        return is_queued
+
+    def _sync_after(self, turns: int) -> None:
+        """Asks for a sync some turns of the loop later; a group that is committed meanwhile asks for it at once."""
+        if turns:
+            self._loop.call_soon(self._sync_after, turns - 1, context=self._outside)
+        else:
+            self._request_sync()
 
     # ── durability ───────────────────────────────────────────────────────────────────────────────────
 

@@ -62,9 +62,8 @@ class SqliteStore(SqliteReader):
         self._when_broken: Callable[[BaseException], None] | None = None
         self._queued = 0  # how often something was queued
         self._turn = claiming.Turn()
-        self._found_less: dict[
-            str, object
-        ] = {}  # by worker: what it asked for when it last got less than it could take
+        # By worker: what it asked for when it last got less than it could take.
+        self._found_less: dict[str, object] = {}
         self._watchers = Watchers()
         self._on_outcome: dict[str, Callable[[int], None]] = {}
         self._on_due: set[Callable[[int], None]] = set()
@@ -90,13 +89,9 @@ class SqliteStore(SqliteReader):
                     f"{self._path} cannot be written: {error}", hint="check its permissions, and its folder's"
                 ) from error
             self._committer = Committer(
-                self._writer,
-                wal,
-                self._durability,
-                self._tell,
-                self._broke,
+                self._writer, wal, self._durability, self._tell, self._broke, self._something_is_queued,
                 with_helper=not self._for_one_call and wal.exists(),
-            )
+            )  # fmt: skip
         except BaseException:  # a cancel, too: nothing stays half open
             self._ownership.release()
             raise
@@ -153,8 +148,7 @@ class SqliteStore(SqliteReader):
         """Brings hints to whoever waits for them; after the sync, never before."""
         for hint in hints:
             if isinstance(hint, Queued):
-                self._queued += 1
-                self._work.set()
+                self._something_is_queued()
             elif isinstance(hint, Changed):
                 if hint.outcome and hint.worker_id in self._on_outcome:
                     self._on_outcome[hint.worker_id](hint.number)
@@ -166,6 +160,10 @@ class SqliteStore(SqliteReader):
             elif isinstance(hint, Appended):
                 for appended in self._on_appended:
                     appended()
+
+    def _something_is_queued(self) -> None:
+        self._queued += 1
+        self._work.set()
 
     # ── ClientStore ──────────────────────────────────────────────────────────────────────────────────
 
