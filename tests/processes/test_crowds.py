@@ -14,6 +14,8 @@ from tests.processes.checks import wrong
 from tests.processes.place import Place
 
 STARTERS, READERS = 20, 16
+CROWDED = "polos: the event loop has stood still"
+"""Said, and rightly, where so many processes share two processors."""
 pytestmark = pytest.mark.timeout(300)  # a bound on hanging
 
 
@@ -22,7 +24,7 @@ def test_twenty_processes_start_at_once_on_a_new_database(place: Place, tell: Ca
     place.until(lambda: len(place.noted("ready")) == STARTERS, "all are there")
     place.open_gate("start")
     for process in processes:
-        assert process.ends() == ""
+        assert [line for line in process.ends().splitlines() if not line.startswith(CROWDED)] == []
     got = {int(pid): json.loads(result) for pid, result in place.noted("got")}
     assert set(got) == {process.pid for process in processes}
     assert wrong(place, {"quick": STARTERS}) == []
@@ -51,7 +53,7 @@ def test_sixteen_readers_beside_a_writer_hear_of_no_lock(
     for process in readers:
         process.signal(signal.SIGTERM)
     for process in readers:
-        assert process.ends() == ""
+        assert [line for line in process.ends().splitlines() if not line.startswith(CROWDED)] == []
     writer.signal(signal.SIGTERM)
     assert writer.ends() == ""
     turns = [int(turn) for _, turn, _ in place.noted("read")]
