@@ -16,7 +16,7 @@ from polos.core.durations import parse_duration
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution
 from polos.errors import NoProject, UsageError
-from polos.settings import Settings, load_settings
+from polos.settings import STATE_FOLDER, Settings, load_settings
 
 T = TypeVar("T")
 clock = SystemClock()
@@ -44,7 +44,17 @@ def client_for(database: str | None = None, *, may_be_new: bool = False) -> Polo
             "there is no polos project here or in a folder above",
             hint="start one: polos init; or name a database: --database sqlite:///path/to.db",
         )
-    return PolosClient(settings.database)
+    return PolosClient(settings.database, token=_token_for(settings))
+
+
+def _token_for(settings: Settings) -> str | None:
+    """Returns the token of the project's own server, where that is what is asked; others' are in POLOS_TOKEN."""
+    if not settings.database.startswith("http") or settings.project_root is None:
+        return None
+    from polos.dev import serverfile
+
+    found = serverfile.read(settings.project_root / STATE_FOLDER)
+    return found.token if found is not None and found.url.rstrip("/") == settings.database.rstrip("/") else None
 
 
 def reading(reference: str | None, database: str | None) -> tuple[PolosClient | BundleClient, str]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from polos.api.values import FailureOut, at, shape_of, stored_of, value_of
 from polos.authoring.payload import instant, microseconds
 from polos.core.forks import Edit, Provenance
-from polos.core.model import Entry, FailedAttempt, Kind, LogLine, Outcome, PendingWait
+from polos.core.model import Entry, FailedAttempt, Kind, Life, LogLine, Outcome, PendingWait
 
 
 class EntryOut(BaseModel):
@@ -26,6 +26,7 @@ class EntryOut(BaseModel):
     value: Any = None
     shape: dict[str, Any] | None = None
     error: FailureOut | None = None
+    request: Any = None
     site: str = ""
     code: str = ""
     started_at: datetime | None = None
@@ -36,7 +37,8 @@ class EntryOut(BaseModel):
         """Returns it as it is said."""
         return cls(key=entry.key, kind=entry.kind, outcome=entry.outcome, seq=entry.seq, after=entry.after,
                    attempt=entry.attempt, value=value_of(entry.value), shape=shape_of(entry.value),
-                   error=FailureOut.of(entry.failure), site=entry.site, code=entry.code, started_at=at(entry.started_at),
+                   error=FailureOut.of(entry.failure), request=orjson.loads(entry.request) if entry.request else None,
+                   site=entry.site, code=entry.code, started_at=at(entry.started_at),
                    ended_at=at(entry.ended_at))  # fmt: skip
 
     def record(self) -> Entry:
@@ -45,6 +47,7 @@ class EntryOut(BaseModel):
         return Entry(key=self.key, kind=self.kind, outcome=self.outcome, seq=self.seq, after=self.after,
                      attempt=self.attempt, value=stored_of(self.value, self.shape) if has_value else None,
                      failure=self.error.record() if self.error else None, site=self.site, code=self.code,
+                     request=None if self.request is None else orjson.dumps(self.request).decode(),
                      started_at=microseconds(self.started_at) if self.started_at else 0,
                      ended_at=microseconds(self.ended_at) if self.ended_at else 0)  # fmt: skip
 
@@ -145,13 +148,48 @@ class ProvenanceOut(BaseModel):
                           has_other_input=self.has_other_input, edits=edits)  # fmt: skip
 
 
+class LifeOut(BaseModel):
+    """An end that a retry took back."""
+
+    number: int
+    outcome: Outcome
+    error_type: str | None = None
+    cause_key: str | None = None
+    ended_at: datetime
+    retried_at: datetime
+
+    @classmethod
+    def of(cls, life: Life) -> LifeOut:
+        """Returns it as it is said."""
+        return cls(number=life.number, outcome=life.outcome, error_type=life.error_type, cause_key=life.cause_key,
+                   ended_at=instant(life.ended_at), retried_at=instant(life.retried_at))  # fmt: skip
+
+    def record(self) -> Life:
+        """Returns it as a record."""
+        return Life(number=self.number, outcome=self.outcome, error_type=self.error_type, cause_key=self.cause_key,
+                    ended_at=microseconds(self.ended_at), retried_at=microseconds(self.retried_at))  # fmt: skip
+
+
+class SupersededOut(BaseModel):
+    """An outcome that a retry took back, with the life that it belongs to."""
+
+    life: int
+    entry: EntryOut
+
+
 class JournalOut(BaseModel):
-    """What is recorded of an execution; `fork`: where it comes from, if it is one."""
+    """What is recorded of an execution, and how it stands.
+
+    `fork`: where it comes from, if it is one; `before`: how many wait before it in its queue, while it is queued there.
+    """
 
     entries: list[EntryOut]
     waits: list[WaitOut]
     attempts: list[AttemptOut]
     fork: ProvenanceOut | None = None
+    lives: list[LifeOut] = []
+    superseded: list[SupersededOut] = []
+    before: int = 0
 
 
 class LogOut(BaseModel):

@@ -6,8 +6,8 @@ request does nothing twice.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -28,6 +28,7 @@ from polos.core.model import (
     Event,
     Execution,
     FailedAttempt,
+    Life,
     LogLine,
     NewEvent,
     NewExecution,
@@ -38,8 +39,9 @@ from polos.core.model import (
     Stopped,
     Stored,
 )
+from polos.core.status import Status
 from polos.errors import EngineError, NoEngine, PolosError, UsageError
-from polos.ports import ClientStore, EventFilter, ExecutionFilter, LogFilter, ReadStore, ScheduleChange
+from polos.ports import EventFilter, ExecutionFilter, LogFilter, ScheduleChange
 
 if TYPE_CHECKING:
     import httpx
@@ -120,11 +122,17 @@ class HttpStore:
             return None
         return found.record()
 
+    async def counts(self) -> dict[Status, int]:
+        return {Status(name): count for name, count in (await self._ask("GET", "/counts", dict[str, int])).items()}
+
     async def search(self, wanted: ExecutionFilter) -> list[Execution]:
+        if len(wanted.statuses) > 1:  # the server takes one
+            parts = [await self.search(replace(wanted, statuses=frozenset({one}))) for one in wanted.statuses]
+            return sorted((one for part in parts for one in part), key=lambda one: -one.number)[: wanted.limit]
         query = {
             "status": next(iter(wanted.statuses), None), "workflow": wanted.workflow_id, "parent": wanted.parent_id,
             "root": wanted.root_id, "since": _instant(wanted.since), "until": _instant(wanted.until),
-            "before": wanted.before, "limit": wanted.limit,
+            "before": wanted.before, "limit": min(wanted.limit, 1000),
         }  # fmt: skip
         found = await self._ask("GET", "/executions", list[ExecutionOut], query=query)
         return [one.record() for one in found]
@@ -141,6 +149,15 @@ class HttpStore:
 
     async def attempts(self, execution_id: str) -> list[FailedAttempt]:
         return [one.record() for one in (await self._journal(execution_id)).attempts]
+
+    async def lives(self, execution_id: str) -> list[Life]:
+        return [one.record() for one in (await self._journal(execution_id)).lives]
+
+    async def superseded(self, execution_id: str) -> list[tuple[int, Entry]]:
+        return [(one.life, one.entry.record()) for one in (await self._journal(execution_id)).superseded]
+
+    async def place_in_line(self, execution_id: str) -> int:
+        return (await self._journal(execution_id)).before
 
     async def events(self, wanted: EventFilter) -> list[Event]:
         query = {
@@ -293,54 +310,3 @@ def _error_of(status: int, content: bytes, url: str) -> PolosError:
         return EngineError(
             f"{url} answered {status}, and not as polos does", hint="is another program listening there?"
         )
-
-
-class HttpAccess:
-    """Implements `Access`: the way to a database through its server, from any loop."""
-
-    checks_starts = True
-
-    def __init__(self, url: str, token: str | None) -> None:
-        self._url, self._token = url, token
-        self._stores: dict[asyncio.AbstractEventLoop, HttpStore] = {}
-
-    def _store(self) -> HttpStore:
-        loop = asyncio.get_running_loop()
-        for gone in [other for other in self._stores if other.is_closed()]:
-            del self._stores[gone]
-        if loop not in self._stores:
-            self._stores[loop] = HttpStore(self._url, self._token)
-        return self._stores[loop]
-
-    async def write(self, call: Callable[[ClientStore], Coroutine[Any, Any, T]]) -> T:
-        """Calls with a store that may change the database."""
-        return await call(cast(ClientStore, self._store()))
-
-    async def read(self, call: Callable[[ReadStore], Coroutine[Any, Any, T]]) -> T:
-        """Calls with a store that reads it."""
-        return await call(cast(ReadStore, self._store()))
-
-    def changed(self, execution_id: str, timeout: float) -> asyncio.Future[None]:
-        """Done when the execution has ended, or after `timeout` seconds."""
-
-        async def watch() -> None:
-            try:
-                await self._store().once_ended(execution_id, timeout)
-            except PolosError:
-                await asyncio.sleep(min(timeout, 0.1))  # whoever watches looks, and hears of it
-
-        return asyncio.ensure_future(watch())
-
-    async def once_ended(self, execution_id: str, seconds: float) -> Execution | None:
-        """Returns an execution once it has ended or is blocked, or as it is after so many seconds."""
-        return await self._store().once_ended(execution_id, seconds)
-
-    async def is_owned(self) -> bool:
-        """True: the server owns it."""
-        return True
-
-    async def close(self) -> None:
-        """Ends this loop's connections."""
-        store = self._stores.pop(asyncio.get_running_loop(), None)
-        if store is not None:
-            await store.close()

@@ -257,7 +257,7 @@ class PolosClient(Client):
 
     def _over_http(self, url: str) -> Access:
         if self._http is None or self._http[0] != url:
-            from polos.api.remote import HttpAccess
+            from polos.api.access import HttpAccess
 
             self._http = (url, HttpAccess(url, self._token or os.environ.get("POLOS_TOKEN")))
         return self._http[1]

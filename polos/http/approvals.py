@@ -13,10 +13,10 @@ from starlette.routing import BaseRoute, Route
 
 from polos.clock import TimeOrderedIds
 from polos.core import codec
+from polos.core.forms import FormField, answer_of, fields_of, shown_of
 from polos.core.model import Execution, Kind, PendingWait
 from polos.core.status import TERMINAL
 from polos.errors import AlreadyResumed, ExecutionEnded, PolosError
-from polos.http.forms import FormField, answer_of, fields_of, shown_of
 from polos.http.routes import Engine
 
 _ids = TimeOrderedIds()

@@ -20,7 +20,7 @@ from polos.api.executions import (
     StartedOut,
     StoppedOut,
 )
-from polos.api.history import AttemptOut, EntryOut, JournalOut, LogOut, ProvenanceOut, WaitOut
+from polos.api.history import AttemptOut, EntryOut, JournalOut, LifeOut, LogOut, ProvenanceOut, SupersededOut, WaitOut
 from polos.api.values import Done, Instant, Taken, Text, stored_of
 from polos.authoring.checks import check_text
 from polos.authoring.payload import BatchWorkflowInput, instant, microseconds
@@ -146,7 +146,16 @@ async def journal(call: Call[NoBody, NoQuery]) -> JournalOut:
         waits=[WaitOut.of(one) for one in await store.waits(found.id)],
         attempts=[AttemptOut.of(one) for one in await store.attempts(found.id)],
         fork=None if (origin := await store.provenance(found.id)) is None else ProvenanceOut.of(origin),
-    )
+        lives=[LifeOut.of(one) for one in await store.lives(found.id)] if found.life else [],
+        superseded=[SupersededOut(life=life, entry=EntryOut.of(one)) for life, one in await store.superseded(found.id)]
+        if found.life else [],
+        before=await store.place_in_line(found.id) if found.status is Status.QUEUED and found.queue is not None else 0,
+    )  # fmt: skip
+
+
+async def counts(call: Call[NoBody, NoQuery]) -> dict[str, int]:
+    """Counts them by status."""
+    return {status.value: count for status, count in (await call.engine.store.counts()).items()}
 
 
 async def logs(call: Call[NoBody, LogQuery]) -> list[LogOut]:
@@ -217,6 +226,8 @@ ROUTES = (
           body=BatchIn, gives=list[StartedOut], status=201, handler=batch, refuses=(404, 409, 413, 422)),
     Route(method="GET", path="/executions", name="listExecutions", summary="List executions, newest first",
           query=ListQuery, gives=list[ExecutionOut], handler=listing),
+    Route(method="GET", path="/counts", name="countExecutions", summary="How many executions there are of each status",
+          gives=dict[str, int], handler=counts),
     Route(method="GET", path=_E, name="getExecution", summary="Look at an execution, or wait for its end",
           query=WaitQuery, gives=ExecutionOut, handler=show, refuses=(404,)),
     Route(method="GET", path=f"{_E}/journal", name="getJournal", summary="What is recorded of it: steps, waits, attempts",

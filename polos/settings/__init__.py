@@ -14,6 +14,7 @@ from polos.settings.readers import READERS, Durability, Given, refuse_unknown
 from polos.settings.urls import database_path, database_url
 
 __all__ = [
+    "STATE_FOLDER",
     "Durability",
     "Settings",
     "database_path",

@@ -13,11 +13,16 @@ from polos.errors import UsageError
 from polos_cli.output import style
 from polos_cli.session import clock, reading, run_async, settings_for
 
+THEMES = ("terminal", "dark", "light")
+
 
 def command(
     bundle: Annotated[
         str | None, typer.Argument(help="A file that polos export has written; default: the database.")
     ] = None,
+    theme: Annotated[
+        str, typer.Option(help="terminal (its own colours), dark or light; T goes on to the next.")
+    ] = "terminal",
     database: Annotated[str | None, typer.Option("--database", help="A database url; default: the project's.")] = None,
 ) -> int:
     """See and drive everything from the terminal."""
@@ -26,17 +31,22 @@ def command(
             "the dashboard needs a terminal that can move its cursor",
             hint="polos ps, show, why and logs say the same, line by line",
         )
+    if theme not in THEMES:
+        raise UsageError(f"there is no theme {theme!r}", hint=f"one of {', '.join(THEMES)}")
     client, _ = reading(bundle, database)
     if bundle is not None and not isinstance(client, BundleClient):
         raise UsageError(f"{bundle} is no bundle", hint="polos export writes them, as NAME.polos")
-    return run_async(_show(client, bundle or settings_for(database).name))
+    return run_async(_show(client, bundle or settings_for(database).name, theme, bundle, database))
 
 
-async def _show(client: PolosClient | BundleClient, name: str) -> int:
+async def _show(
+    client: PolosClient | BundleClient, name: str, theme: str, bundle: str | None, database: str | None
+) -> int:
+    from polos_cli.dashboard.actions import CommandLine
     from polos_cli.dashboard.app import Dashboard
-    from polos_cli.dashboard.feed import Feed
 
     async with client:
-        app = Dashboard(Feed(client, clock), clock, name)
+        is_bundle = isinstance(client, BundleClient)
+        app = Dashboard(client, clock, name, CommandLine(database, bundle), theme=theme, is_bundle=is_bundle)
         await app.run_async()
         return app.return_code or 0

@@ -13,19 +13,14 @@ from polos.client.bundle import SUFFIX, BundleClient
 from polos.client.drive import SAME
 from polos.core.forks import Cut
 from polos.core.manifest import WorkerInfo
-from polos.core.model import Entry, Execution, Kind, PendingWait
+from polos.core.model import Execution
 from polos.errors import UsageError
 from polos.local.project import load_environment, load_if_there
 from polos_cli.options import read_input
 from polos_cli.output import stderr, stdout
 from polos_cli.output.sanitize import clip, sanitize
 from polos_cli.session import client_for, reading, run_async, runner_of, settings_for
-from polos_cli.view.edits import edited_part
-
-_AGAIN = {Kind.RUN: "runs again", Kind.EVENT: "waits again", Kind.SUSPEND: "asks again", Kind.SLEEP: "waits again",
-          Kind.TIMER: "waits again", Kind.CHILD: "starts again", Kind.INVOKE: "starts again",
-          Kind.PUBLISH: "sends again", Kind.RESUME: "sends again", Kind.VALUE: "made again", Kind.RETRY: "runs again"}  # fmt: skip
-_HEADS = ("runs again", "starts again", "sends again", "waits again", "asks again", "made again")
+from polos_cli.view.edits import done_again, edited_part, plan_lines
 
 
 def command(
@@ -56,7 +51,7 @@ def command(
         stdout.document(
             {"kind": "fork", "v": 1, "source": source.number, "at": at, "id": made and made.id,
              "number": made and made.number, "workflow": source.workflow_id, "kept": [one.key for one in plan.kept],
-             "edited": sorted(changes), "again": [{"step": key, "what": what} for key, what in _again(plan)],
+             "edited": sorted(changes), "again": [{"step": key, "what": what} for key, what in done_again(plan)],
              "dry_run": dry_run}
         )  # fmt: skip
         return
@@ -117,17 +112,11 @@ def _edits(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _again(plan: Cut) -> list[tuple[str, str]]:
-    """Returns what is done again, as far as the source tells: (step, how), in order."""
-    steps: list[Entry | PendingWait] = [*plan.dropped, *sorted(plan.waits, key=lambda wait: wait.started_at)]
-    return list({one.key: _AGAIN[one.kind] for one in steps if one.kind in _AGAIN}.items())
-
-
 def _say(source: Execution, plan: Cut, edits: dict[str, Any]) -> None:
     where = "from the start" if plan.at is None else f"at {plan.at}"
     stderr.say(sanitize(f"a fork of {source.number} ({source.workflow_id}) {where}"), "bold")
-    again = _again(plan)
-    lines = [("keeps", ", ".join(one.key for one in plan.kept if one.key not in edits))]
+    planned = dict(plan_lines(plan, edits))
+    lines = [("keeps", planned.pop("keeps", ""))]
     kept = {one.key: one for one in plan.kept}
     for key, value in edits.items():
         entry = kept[key]
@@ -135,7 +124,6 @@ def _say(source: Execution, plan: Cut, edits: dict[str, Any]) -> None:
         if entry.value is not None:
             was = clip(sanitize(stdout.to_json(edited_part(entry.kind, entry.value))), 60)
         lines.append(("edits", f"{key}: {was} → {clip(sanitize(stdout.to_json(value)), 60)}"))
-    lines += [(head, ", ".join(key for key, what in again if what == head)) for head in _HEADS]
-    for head, text in lines:
+    for head, text in [*lines, *planned.items()]:
         if text:
             stderr.say(sanitize(f"  {head:<13} {text}"))

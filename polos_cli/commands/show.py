@@ -14,16 +14,15 @@ from polos.client.client import Client, PolosClient
 from polos.core import codec
 from polos.core.durations import show_duration
 from polos.core.forks import Provenance
-from polos.core.ids import short_end, workflow_topic
+from polos.core.ids import short_end
 from polos.core.model import Entry, Execution, FailedAttempt, Life, PendingWait, Stored
 from polos.core.status import TERMINAL, Status
 from polos.errors import UnknownExecution
-from polos.ports import EventFilter
 from polos_cli.output import stdout, style
 from polos_cli.output.sanitize import clip, join, sanitize
 from polos_cli.session import clock, clock_time, execution_json, reading, rfc3339, run_async
 from polos_cli.view.edits import edited_part
-from polos_cli.view.fold import fold
+from polos_cli.view.feed import TreeFeed
 from polos_cli.view.model import ViewTree
 from polos_cli.view.render import tree_lines
 
@@ -75,10 +74,11 @@ async def _follow(client: Client, reference: str) -> None:
     from polos_cli.output.stderr import Live
 
     found = await client.get(reference)
+    feed = TreeFeed(client, found)
     with Live() as live:
         while found.status not in TERMINAL and found.status is not Status.BLOCKED:
-            facts = await _read(client, found)
-            view = facts.tree.executions.get(found.number)
+            await feed.read()
+            view = feed.tree.executions.get(found.number)
             if view is not None:
                 live.update(tree_lines(view, clock.now(), style.columns() - 1))
             await asyncio.sleep(LOOK_EVERY)
@@ -88,15 +88,8 @@ async def _follow(client: Client, reference: str) -> None:
 
 async def _read(client: Client, execution: Execution) -> _Facts:
     access = client.access()
-    tree = ViewTree()
-    topic = workflow_topic(execution.root_workflow_id, execution.root_id)
-    while True:
-        wanted = EventFilter(topic=topic, after_position=tree.position, limit=5000)
-        events = await access.read(lambda store, wanted=wanted: store.events(wanted))  # type: ignore[misc]  # a bound default
-        for event in events:
-            fold(tree, event)
-        if len(events) < wanted.limit:
-            break
+    feed = TreeFeed(client, execution)
+    await feed.read()
     entries = await access.read(lambda store: store.journal(execution.id))
     waits = await access.read(lambda store: store.waits(execution.id))
     attempts = await access.read(lambda store: store.attempts(execution.id))
@@ -106,7 +99,7 @@ async def _read(client: Client, execution: Execution) -> _Facts:
         lives = await access.read(lambda store: store.lives(execution.id))
         superseded = await access.read(lambda store: store.superseded(execution.id))
     provenance = await access.read(lambda store: store.provenance(execution.id))
-    return _Facts(execution, tree, entries, waits, attempts, lives, superseded, provenance)
+    return _Facts(execution, feed.tree, entries, waits, attempts, lives, superseded, provenance)
 
 
 def _whole(facts: _Facts) -> None:

@@ -1,287 +1,286 @@
-"""The app of `polos dashboard`: puts the list, the detail and the forms together. Reads through the feed alone."""
+"""The app of `polos dashboard`: six pages over one database, what is new brought to the one that is seen. Reads no store."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, ClassVar
+import os
+from functools import partial
+from typing import ClassVar
 
 from textual import work
-from textual.app import App, ComposeResult
+from textual.app import App
 from textual.binding import Binding
-from textual.containers import Horizontal
-from textual.content import Content
 from textual.css.query import NoMatches
-from textual.widgets import Footer, Static
 
+from polos.client.client import Client
 from polos.clock import Clock
-from polos.core.status import Status
+from polos.core.forms import fields_of_schema
 from polos.errors import PolosError
-from polos_cli.dashboard import actions
-from polos_cli.dashboard.actions import Deed
-from polos_cli.dashboard.detail import Detail, StepTree
-from polos_cli.dashboard.feed import PAGE, Feed, Filter, Row
-from polos_cli.dashboard.forms import Confirm, Filtering, JsonForm
-from polos_cli.dashboard.listing import ExecutionList
+from polos_cli.dashboard.actions import Actions, CommandLine, Deed
+from polos_cli.dashboard.dialogs.confirm import Confirm
+from polos_cli.dashboard.dialogs.form import Form
+from polos_cli.dashboard.dialogs.output import Output
+from polos_cli.dashboard.looks import theme_of
+from polos_cli.dashboard.pages.events import EventsPage
+from polos_cli.dashboard.pages.executions import ExecutionsPage
+from polos_cli.dashboard.pages.page import (
+    NAMES,
+    Do,
+    News,
+    OpenExecution,
+    Page,
+    PublishEvent,
+    RunCommand,
+    StartWorkflow,
+    Tell,
+)
+from polos_cli.dashboard.pages.queues import QueuesPage
+from polos_cli.dashboard.pages.schedules import SchedulesPage
+from polos_cli.dashboard.pages.workers import WorkersPage
+from polos_cli.dashboard.pages.workflows import WorkflowsPage, about_of, schema_of
+from polos_cli.dashboard.palette import Palette
+from polos_cli.dashboard.reading import Reading
+from polos_cli.dashboard.widgets.standing import Standing
+from polos_cli.dashboard.widgets.tabs import Tabs
+from polos_cli.dashboard.widgets.texts import Text
 from polos_cli.output.sanitize import sanitize
 
 LOOK_EVERY = 0.15
 """Seconds after which news is looked for."""
 COUNTS_COST = 20
 """How many times as long as a count took it is not made again: it looks at every execution."""
-WIDE = 100
-"""Columns from which on list and detail stand side by side."""
+AGAIN = 1.0
+"""Seconds after which what could not be read is read again."""
+_PAGES: dict[str, type[Page]] = {
+    "executions": ExecutionsPage, "workflows": WorkflowsPage, "events": EventsPage, "schedules": SchedulesPage,
+    "queues": QueuesPage, "workers": WorkersPage,
+}  # fmt: skip
 
 
 class Dashboard(App[None]):
-    """One screen over one database."""
+    """Six pages over one database."""
 
     ENABLE_COMMAND_PALETTE = True
-    CSS = """
-    Screen { layout: vertical; }
-    #head { height: 1; background: $boost; padding: 0 1; }
-    #body { height: 1fr; }
-    ExecutionList { width: 45%; border-right: solid $primary; }
-    Detail { width: 1fr; }
-    .narrow ExecutionList { width: 100%; border-right: none; }
-    .narrow Detail { width: 100%; display: none; }
-    .narrow.opened ExecutionList { display: none; }
-    .narrow.opened Detail { display: block; }
-    """
+    COMMANDS: ClassVar = {Palette}
     BINDINGS: ClassVar = [
-        Binding("slash", "filter", "filter", key_display="/"), Binding("i", "start", "start"),
-        Binding("e", "event", "event"), Binding("a", "answer", "answer"), Binding("c", "cancel", "cancel"),
-        Binding("r", "retry", "retry"), Binding("f", "fork", "fork"), Binding("Y", "copy", "copy"),
-        Binding("tab", "other", "other pane", show=False), Binding("escape", "back", "back", show=False),
-        Binding("question_mark", "show_help_panel", "keys", key_display="?"), Binding("q", "quit", "quit"),
+        *(Binding(str(at), f"page('{name}')", name, show=False) for at, name in enumerate(NAMES, 1)),
+        Binding("i", "start", "start"), Binding("e", "event", "event", show=False), Binding("Y", "copy", "copy", show=False),
+        Binding("T", "theme", "theme", show=False), Binding("colon", "command_palette", "palette", show=False, key_display=":"),
+        Binding("question_mark", "keys", "keys", key_display="?"), Binding("q", "quit", "quit"),
     ]  # fmt: skip
 
-    def __init__(self, feed: Feed, clock: Clock, name: str) -> None:
-        super().__init__()
-        self._feed, self._clock, self._project = feed, clock, name
-        self._filter = Filter()
-        self._shown: Row | None = None
+    def __init__(
+        self, client: Client, clock: Clock, project: str, line: CommandLine | None = None, *, theme: str = "terminal",
+        is_bundle: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(ansi_color=True if os.environ.get("NO_COLOR") else None)
+        self.theme = theme_of("terminal" if os.environ.get("NO_COLOR") else theme)
+        self._reading = Reading(client, clock)
+        self._actions = Actions(client, line or CommandLine())
+        self._clock = clock
+        self._standing = Standing(project, is_bundle=is_bundle)
         self._command = ""
         self._counted_until = 0.0
-        self._owes_count = False
-        self.title = f"polos {name}"
-
-    def compose(self) -> ComposeResult:
-        """See `App`."""
-        yield Static(id="head", markup=False)
-        with Horizontal(id="body"):
-            yield ExecutionList(self._clock)
-            yield Detail(self._clock)
-        yield Footer(show_command_palette=False)
+        self._owes_count = True
+        self._missed: dict[str, News] = {}
+        self.title = f"polos {project}"
 
     async def on_mount(self) -> None:
         """Shows what is there, and follows from then on."""
-        self._fit()
-        await self._feed.begin()
-        await self._read()
-        self.query_one(ExecutionList).focus()
+        for name in NAMES:
+            self.add_mode(name, partial(_PAGES[name], self._reading, self._actions))
+            self._missed[name] = News(is_all=True)
+        await self.switch_mode("executions")
         self._follow()
 
-    def on_resize(self) -> None:
-        """Puts the panes side by side, or one behind the other."""
-        self._fit()
+    # ── what is new ──────────────────────────────────────────────────────────────────────────────────
 
-    def _fit(self) -> None:
-        self.query_one("#body").set_class(self.size.width < WIDE, "narrow")
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────────
-
-    async def _read(self) -> None:
-        rows = await self._feed.page(self._filter, None)
-        self.query_one(ExecutionList).replace(rows, len(rows) < PAGE)
-        await self._head()
-
-    async def _head(self) -> None:
-        began, self._owes_count = self._clock.monotonic(), False
-        counts = await self._feed.counts()
-        now = self._clock.monotonic()
-        self._counted_until = now + COUNTS_COST * (now - began)
-        told = "  ".join(f"{count:,} {status.value}" for status in Status if (count := counts.get(status.value, 0)))
-        wanted = f"   only: {self._filter.words}" if self._filter.words else ""
-        self.query_one("#head", Static).update(
-            Content(sanitize(f"polos {self._project}   {told or 'no executions yet'}{wanted}"))
-        )
+    @property
+    def page(self) -> Page | None:
+        """The page that is seen, if need be below a dialog."""
+        bottom = self.screen_stack[0]
+        return bottom if isinstance(bottom, Page) else None
 
     @work(exclusive=True, group="follow")
     async def _follow(self) -> None:
-        """Looks for news, and shows what changed: next to nothing is done while nothing happens."""
+        """Looks for news, and shows it: next to nothing is done while nothing happens. What fails is tried again."""
+        has_begun = False
         while True:
-            await asyncio.sleep(LOOK_EVERY)
             try:
-                changed = await self._feed.news()
-                if not changed:
-                    await self._tick()
-                    continue
-                await self._changed(changed)
-                self._owes_count = True
-                await self._tick()
-                if self._shown is not None:
-                    await self._show(self._shown)
+                if not has_begun:
+                    await self._reading.begin()
+                    has_begun = True
+                    await self._looked(News())
+                else:
+                    numbers, published = await self._reading.news()
+                    await self._looked(News(numbers, published))
+                self._stands(problem="")
             except NoMatches:
                 return  # it is being closed
             except PolosError as error:
-                self._say(error.message, error=True)
-                await asyncio.sleep(1.0)
+                self._stands(problem=error.message)
+                self._missed = dict.fromkeys(NAMES, News(is_all=True))
+                await asyncio.sleep(AGAIN)
+            await asyncio.sleep(LOOK_EVERY)
 
-    async def _changed(self, numbers: set[int]) -> None:
-        shown = self.query_one(ExecutionList)
-        newest = await self._feed.page(self._filter, None)
-        shown.merge(newest)
-        below = numbers & {row.number for row in shown.rows[len(newest) :]}
-        if below:
-            shown.change(await self._feed.some(sorted(below)[-PAGE:]))
-
-    async def _tick(self) -> None:
-        if self._owes_count and self._clock.monotonic() > self._counted_until:
-            await self._head()
-        self.query_one(ExecutionList).refresh()
-        whole = self.query_one(Detail).whole
-        if whole is not None and whole.execution.ended_at is None:
-            self.query_one(StepTree).refresh()
-
-    async def _show(self, row: Row) -> None:
-        whole = await self._feed.whole(row.id)
-        detail = self.query(Detail)
-        if detail and self._shown is not None and self._shown.number == row.number:
-            detail.first().show(whole)
-
-    async def on_execution_list_wanted(self, wanted: ExecutionList.Wanted) -> None:
-        """Brings the next page."""
-        rows = await self._feed.page(self._filter, wanted.before)
-        self.query_one(ExecutionList).extend(rows, len(rows) < PAGE)
-
-    def on_execution_list_selected(self, selected: ExecutionList.Selected) -> None:
-        """Shows the execution under the cursor."""
-        moved = selected.row is None or self._shown is None or selected.row.number != self._shown.number
-        self._shown = selected.row
-        if moved:
-            self._look()
-        if selected.opens:
-            self.query_one("#body").add_class("opened")
-            self.query_one(StepTree).focus()
-
-    @work(exclusive=True, group="look")
-    async def _look(self) -> None:
-        if self._shown is None:
-            self.query_one(Detail).show(None)
+    async def _looked(self, news: News) -> None:
+        has_news = bool(news.numbers or news.published)
+        self._owes_count |= has_news
+        if has_news:
+            for name, missed in self._missed.items():
+                self._missed[name] = News(
+                    missed.numbers | news.numbers, missed.published or news.published, missed.is_all
+                )
+        page = self.page
+        if page is None or not page.is_mounted:
             return
-        await asyncio.sleep(0.03)  # a cursor that runs over the list reads none of them
-        await self._show(self._shown)
+        owed = self._missed[page.NAME]
+        if owed.is_all or owed.numbers or owed.published:
+            await page.look(owed)
+            self._missed[page.NAME] = News()
+        else:
+            await page.glance()
+        page.tick()
+        if self._owes_count and self._clock.monotonic() > self._counted_until:
+            await self._count()
 
-    def on_step_tree_selected(self) -> None:
-        """Shows the values of the step under the cursor."""
-        self.query_one(Detail).say_step()
+    async def _count(self) -> None:
+        began, self._owes_count = self._clock.monotonic(), False
+        counts = await self._reading.counts()
+        now = self._clock.monotonic()
+        self._counted_until = now + COUNTS_COST * (now - began)
+        one = self._standing
+        self._standing = Standing(one.project, counts, one.problem, one.is_bundle)
+
+    def _stands(self, problem: str) -> None:
+        one = self._standing
+        if one.problem != problem:
+            self._standing = Standing(one.project, one.counts, problem, one.is_bundle)
+        if self.page is not None and self.page.is_mounted:
+            self.page.stands(self._standing)
+
+    # ── pages ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def action_page(self, name: str) -> None:
+        """Goes to a page."""
+        if self.current_mode != name and len(self.screen_stack) == 1:
+            await self.switch_mode(name)
+
+    async def on_tabs_chosen(self, chosen: Tabs.Chosen) -> None:
+        """Goes to the page that was clicked."""
+        if chosen.tabs.id == "pages":
+            await self.action_page(NAMES[chosen.at])
+
+    async def on_open_execution(self, wanted: OpenExecution) -> None:
+        """Shows an execution."""
+        await self.action_page("executions")
+        if isinstance(self.page, ExecutionsPage):
+            self.page.open(wanted.reference)
 
     # ── doing ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _say(self, text: str, error: bool = False) -> None:
-        self.notify(sanitize(text), markup=False, severity="error" if error else "information")
+    def on_tell(self, told: Tell) -> None:
+        """Says something."""
+        self.say(told.text, told.is_error)
 
-    async def _try(self, deed: Coroutine[Any, Any, str]) -> None:
-        """Does it, and says the equal command, or what was wrong."""
+    def say(self, text: str, is_error: bool = False) -> None:
+        """Says something at the edge of the screen."""
+        self.notify(sanitize(text[:2_000], multiline=True), markup=False, severity="error" if is_error else "information")
+
+    @work
+    async def on_do(self, message: Do) -> None:
+        """Asks for a deed where it wants to be, does it, and says what came of it, or what was wrong."""
+        deed = message.deed
+        if deed.refusal:
+            self.say(deed.refusal, is_error=True)
+            return
+        asked = [*deed.question, "", f"the same: {deed.command}"]
+        if not deed.question or await self.push_screen_wait(Confirm(asked)) is not None:
+            await self._done(deed)
+
+    async def _done(self, deed: Deed) -> None:
+        assert deed.does is not None
         try:
-            self._command = await deed
-            self._say(f"done; the same: {self._command}")
+            said = await deed.does()
         except PolosError as error:
-            self._say(f"{error.message}. {error.hint}", error=True)
-
-    def _ask_and_do(self, deed: Deed, doing: Coroutine[Any, Any, object]) -> None:
-        self.run_worker(self._asked(deed, doing))
-
-    async def _asked(self, deed: Deed, doing: Coroutine[Any, Any, object]) -> None:
-        if deed.refusal:
-            doing.close()
-            self._say(deed.refusal, error=True)
-        elif await self.push_screen_wait(Confirm([*deed.question, f"the same: {deed.command}"])):
-
-            async def done() -> str:
-                await doing
-                return deed.command
-
-            await self._try(done())
-        else:
-            doing.close()
-
-    def action_cancel(self) -> None:
-        """Cancels what is shown."""
-        if (whole := self.query_one(Detail).whole) is not None:
-            self._ask_and_do(actions.cancel(whole), self._feed.client.cancel(whole.execution))
-
-    def action_retry(self) -> None:
-        """Reopens what is shown."""
-        if (whole := self.query_one(Detail).whole) is not None:
-            self._ask_and_do(actions.retry(whole), self._feed.client.retry(whole.execution))
-
-    def action_fork(self) -> None:
-        """Forks what is shown at the step under the cursor."""
-        if (whole := self.query_one(Detail).whole) is not None:
-            selected = self.query_one(StepTree).selected
-            key = selected[1] if selected is not None and selected[0] == whole.execution.number else None
-            self._ask_and_do(actions.fork(whole, key), self._feed.client.fork(whole.execution, key))
-
-    @work
-    async def action_answer(self) -> None:
-        """Answers the suspend of what is shown."""
-        if (whole := self.query_one(Detail).whole) is None:
+            wrong = [f"{path}: {message}" for path, message in getattr(error, "errors", ())]
+            self.say("\n".join([error.message, *wrong, error.hint]).strip(), is_error=True)
             return
-        deed, key = actions.answer(whole)
-        if deed.refusal:
-            self._say(deed.refusal, error=True)
+        self._command = deed.command
+        self.say(f"{said}\nthe same: {deed.command}  (Y copies it)")
+
+    @work(exclusive=True, group="command")
+    async def on_run_command(self, message: RunCommand) -> None:
+        """Runs a command, and shows what it says."""
+        line = self._actions.line
+        words = line.words(*message.words)
+        self._command = line.text(*message.words)
+        self.say(f"runs {self._command}")
+        code, said = await line.run(words, max(40, min(130, self.size.width - 12)))
+        lines = [Text(row) for row in said.rstrip().splitlines()] or [Text("it said nothing", look="dim")]
+        await self.push_screen_wait(Output(f"exit code {code}   {self._command}", lines))
+
+    @work
+    async def on_start_workflow(self, message: StartWorkflow) -> None:
+        """Starts a workflow from its form."""
+        try:
+            known = {one.workflow_id: one for one in await self._reading.workflows()}
+        except PolosError as error:
+            self.say(error.message, is_error=True)
             return
-        given = await self.push_screen_wait(JsonForm("\n".join(deed.question), '{"approved": true}'))
+        found = known.get(message.workflow_id)
+        schema = schema_of(found) if found is not None else {}
+        about = str(about_of(found).get("description") or "").partition("\n")[0] if found is not None else ""
+        title = f"Start {message.workflow_id}\n{about}".strip() if found is not None else "Start a workflow"
+        fields = fields_of_schema(schema)
+        text = "null" if fields is None and schema.get("type") in (None, "null") else "{}"
+        name = None if found is not None else ("workflow", message.workflow_id)
+        given = await self.push_screen_wait(Form(title, fields, text, name, edit=self._edit))
         if given is not None:
-            await self._try(actions.resume(self._feed.client, whole.execution.number, key, given[1]))
+            await self._done(self._actions.start(message.workflow_id if found is not None else given[0], given[1]))
+
+    def _edit(self, text: str) -> str | None:
+        return self.page.edit(text) if self.page is not None else None
 
     @work
-    async def action_event(self) -> None:
-        """Sends an event: the one that is waited for, by default."""
-        topic, data = actions.event_of(self.query_one(Detail).whole)
-        given = await self.push_screen_wait(JsonForm("send an event", data, ("topic", topic)))
+    async def on_publish_event(self, message: PublishEvent) -> None:
+        """Publishes an event."""
+        form = Form("Send an event", None, message.data, ("topic", message.topic), edit=self._edit)
+        given = await self.push_screen_wait(form)
         if given is not None:
-            await self._try(actions.publish(self._feed.client, *given))
+            await self._done(self._actions.publish(*given))
 
-    @work
-    async def action_start(self) -> None:
-        """Starts a workflow."""
-        known = self._shown.workflow_id if self._shown is not None else ""
-        given = await self.push_screen_wait(JsonForm("start a workflow", "null", ("workflow", known)))
-        if given is not None:
+    def action_start(self) -> None:
+        """Starts the workflow under the cursor, or one that is named."""
+        page = self.page
+        named = page.start_named() if isinstance(page, ExecutionsPage | WorkflowsPage) else StartWorkflow("")
+        self.post_message(named)
 
-            async def started() -> str:
-                return (await actions.start(self._feed.client, *given))[1]
-
-            await self._try(started())
-
-    @work
-    async def action_filter(self) -> None:
-        """Narrows the list."""
-        text = await self.push_screen_wait(Filtering(self._filter.words))
-        if text is not None:
-            self._filter = Filter.read(text)
-            await self._read()
+    def action_event(self) -> None:
+        """Sends an event: the one that is waited for, or one like the one under the cursor."""
+        page = self.page
+        self.post_message(page.event_named() if isinstance(page, ExecutionsPage | EventsPage) else PublishEvent())
 
     def action_copy(self) -> None:
-        """Copies the command that is the same as the last action, or shows what is shown."""
-        command = self._command or (f"polos show {self._shown.number}" if self._shown is not None else "polos ps")
-        self.copy_to_clipboard(command)
-        self._say(f"copied: {command}")
+        """Copies the value under the cursor, else the command of the last action, or the one that shows what is shown."""
+        page = self.page
+        value = page.copied if isinstance(page, ExecutionsPage) else None
+        text = value if value is not None else self._command or getattr(page, "command", "polos ps")
+        self.copy_to_clipboard(text)
+        self.say(f"copied: {text[:300]}")
 
-    # ── moving ───────────────────────────────────────────────────────────────────────────────────────
+    def action_theme(self) -> None:
+        """Goes on to the next theme: the terminal's own colours, dark, light."""
+        themes = [theme_of(name) for name in ("terminal", "dark", "light")]
+        self.theme = themes[(themes.index(self.theme) + 1) % 3] if self.theme in themes else themes[0]
 
-    async def action_other(self) -> None:
-        """Goes to the other pane."""
-        if isinstance(self.focused, ExecutionList):
-            self.query_one("#body").add_class("opened")
-            self.query_one(StepTree).focus()
-        else:
-            await self.action_back()
-
-    async def action_back(self) -> None:
-        """Goes back to the list."""
-        self.query_one("#body").remove_class("opened")
-        self.query_one(ExecutionList).focus()
+    def action_keys(self) -> None:
+        """Shows all keys that mean something here."""
+        bindings: dict[tuple[str, str], list[str]] = {}
+        for active in self.screen.active_bindings.values():
+            one = active.binding
+            if one.description[:1].islower() and active.enabled:  # Textual's own are written with capitals
+                keys = bindings.setdefault((one.description, one.action), [])
+                keys.append(self.get_key_display(one))
+        lines = [Text(what, f"{' '.join(keys):>22}") for (what, _), keys in bindings.items()]
+        self.push_screen(Output("Keys", lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from rich.segment import Segment
@@ -17,6 +18,16 @@ _STYLES = {
     "plain": Style(),
 }  # fmt: skip
 CURSOR = Style(reverse=True)
+THEMES = {"dark": "textual-dark", "light": "textual-light"}
+"""The themes with colours of their own; any other name stands for the terminal's colours."""
+
+
+def theme_of(name: str) -> str:
+    """Returns the theme of that name: ``dark``, ``light``, or ``terminal``: as light or dark as the terminal says it is."""
+    if name in THEMES:
+        return THEMES[name]
+    _, _, ground = os.environ.get("COLORFGBG", "").rpartition(";")
+    return "ansi-light" if ground in ("7", "15") else "ansi-dark"
 
 
 def piece(text: str, look: str = "plain", width: int | None = None, right: bool = False) -> Segment:
@@ -35,10 +46,26 @@ def sign(state: str) -> Segment:
 
 def marked(pieces: Sequence[Segment], is_under_cursor: bool) -> list[Segment]:
     """Returns pieces as they look under the cursor, or as they are."""
-    return list(Segment.apply_style(pieces, post_style=CURSOR)) if is_under_cursor else list(pieces)
+    return [Segment(one.text, CURSOR) for one in pieces] if is_under_cursor else list(pieces)
 
 
 def line(pieces: Sequence[Segment], width: int, is_under_cursor: bool = False) -> Strip:
     """Returns a line of just that width."""
-    strip = Strip(pieces).adjust_cell_length(width)
-    return strip.apply_style(CURSOR) if is_under_cursor else strip
+    return Strip(marked(pieces, is_under_cursor)).adjust_cell_length(width, CURSOR if is_under_cursor else None)
+
+
+def wrapped(text: str, width: int, most: int = 400) -> list[str]:
+    """Returns text, made safe, as lines that fit a width; beyond `most` lines it says how much is left out."""
+    lines: list[str] = []
+    safe = sanitize(text, multiline=True)
+    room = max(4, width)
+    for row in safe.split("\n"):
+        while True:
+            if len(lines) >= most:
+                return [*lines, f"… and more ({len(safe):,} characters in all)"]
+            cut = clip(row, room, mark="")
+            lines.append(cut)
+            if len(cut) >= len(row) or not cut:
+                break
+            row = row[len(cut) :]
+    return lines

@@ -94,11 +94,8 @@ def _step(execution: ViewExecution, event: Event, data: dict[str, Any]) -> None:
         case "step_failed":
             step.state, step.ended_at, step.error_type = "failed", at, data.get("error_type") or ""
         case "step_retry":
-            step.state, step.until, step.error_type = (
-                "retrying",
-                data.get("until"),
-                data.get("error_type") or "",
-            )
+            step.failures.append((at - data.get("duration_ms", 0) * 1000, at, data.get("until") or at))
+            step.state, step.until, step.error_type = "retrying", data.get("until"), data.get("error_type") or ""
         case "wait_start":
             step.state, step.until, step.on = "waiting", data.get("until"), data.get("on") or ""
         case "wait_finish":

@@ -9,17 +9,15 @@ import orjson
 
 from polos.client.client import Client
 from polos.core.durations import SECOND, show_duration
-from polos.core.ids import workflow_topic
 from polos.core.model import Execution
 from polos.core.status import TERMINAL, Status
 from polos.errors import AlreadyResumed, ExecutionEnded
-from polos.ports import EventFilter, LogFilter
 from polos_cli.output import stderr, style
 from polos_cli.output.sanitize import Clean, join, sanitize
 from polos_cli.session import clock
 from polos_cli.view import prompt
-from polos_cli.view.fold import fold
-from polos_cli.view.model import ViewExecution, ViewStep, ViewTree
+from polos_cli.view.feed import TreeFeed
+from polos_cli.view.model import ViewExecution, ViewStep
 from polos_cli.view.render import tree_lines
 
 LOOK_EVERY = 0.1
@@ -32,10 +30,9 @@ class LiveView:
     """One execution's tree on stderr: rewritten in place on a terminal, one line a happening elsewhere."""
 
     def __init__(self) -> None:
-        self._tree = ViewTree()
+        self._feed: TreeFeed | None = None
         self._live = stderr.Live()
         self._moves = style.can_move(sys.stderr)
-        self._logs: dict[str, int] = {}
         self._told: dict[tuple[int, str], str] = {}
         self._asked: set[tuple[int, str]] = set()
         self._hinted: set[tuple[int, str]] = set()
@@ -55,12 +52,12 @@ class LiveView:
         self._head(execution)
         began = clock.monotonic()
         deadline = None if timeout is None else began + timeout
-        topic = workflow_topic(execution.root_workflow_id, execution.root_id)
+        feed = self._feed = TreeFeed(client, execution)
         access = client.access()
         while True:
             waiting = access.changed(execution.id, LOOK_EVERY)
             now = await client.get(execution.id)
-            await self._read(client, topic)
+            await self._read(feed)
             self._show()
             if now.status in TERMINAL or now.status is Status.BLOCKED:
                 waiting.cancel()
@@ -84,29 +81,16 @@ class LiveView:
             )
         )
 
-    async def _read(self, client: Client, topic: str) -> None:
-        access = client.access()
-        while True:
-            wanted = EventFilter(topic=topic, after_position=self._tree.position)
-            found = await access.read(lambda store, wanted=wanted: store.events(wanted))  # type: ignore[misc]  # a bound default
-            for event in found:
-                fold(self._tree, event)
-            if len(found) < wanted.limit:
-                break
-        for number in list(self._tree.executions):
-            execution = self._tree.executions[number]
-            if not execution.id:
-                continue
-            lines = await access.read(
-                lambda store, of=execution.id: store.logs(LogFilter(execution_id=of, after_position=self._seen(of)))  # type: ignore[misc]  # a bound default
-            )
-            for position, _, line in lines:
-                self._logs[execution.id] = position
+    async def _read(self, feed: TreeFeed) -> None:
+        await feed.read()
+        for execution in list(feed.tree.executions.values()):
+            for line in await feed.lines(execution.id) if execution.id else ():
                 where = f"{line.step_key}" if line.step_key else execution.workflow_id
                 self._above(join(("  ", stderr.paint(f"{where} │", "dim"), " ", sanitize(line.text))))
 
-    def _seen(self, execution_id: str) -> int:
-        return self._logs.get(execution_id, 0)
+    @property
+    def _executions(self) -> dict[int, ViewExecution]:
+        return {} if self._feed is None else self._feed.tree.executions
 
     def _above(self, line: Clean) -> None:
         if self._moves:
@@ -115,7 +99,7 @@ class LiveView:
             stderr.say(line)
 
     def _show(self) -> None:
-        root = self._tree.executions.get(self._root)
+        root = self._executions.get(self._root)
         if root is None:
             return
         if self._moves:
@@ -149,7 +133,7 @@ class LiveView:
     # ── questions ────────────────────────────────────────────────────────────────────────────────────
 
     async def _ask(self, client: Client) -> None:
-        for execution in list(self._tree.executions.values()):
+        for execution in list(self._executions.values()):
             for step in list(execution.steps.values()):
                 mark = (execution.number, step.key)
                 if step.state != "waiting" or mark in self._asked:

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, kw_only=True)
 class ViewStep:
-    """A step as it looks now. Instants in microseconds. `is_kept`: of the execution whose fork this is."""
+    """A step as it looks now. Instants in microseconds.
+
+    Attributes:
+        is_kept: of the execution whose fork this is.
+        failures: of each attempt that failed: since when, when it failed, when the next one was due.
+    """
 
     key: str
     kind: str
@@ -19,6 +24,7 @@ class ViewStep:
     on: str = ""
     error_type: str = ""
     is_kept: bool = False
+    failures: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from polos.core.durations import show_duration
 from polos_cli.output import style
 from polos_cli.output.sanitize import Clean, clip, join, pad, sanitize, width
 from polos_cli.view.model import ViewExecution, ViewStep
+from polos_cli.view.timeline import Scale, axis_of, bar_of, scale_of
 
 _KEY_WIDTH = 36
 _BAR = 24
-_WAITS = ("sleep", "event", "suspend", "child")
+_SIGNS = "█░┄┆"
 
 
 def tree_lines(
@@ -23,11 +24,18 @@ def tree_lines(
     `least` is the least width of the column of keys.
     """
     out = stream or sys.stderr
-    span = (execution.started_at, execution.ended_at or now)
+    scale = scale_of(execution, now) if bars else None
     keys = max(least, _widest(execution, 0))
+    room = min(_KEY_WIDTH, max(12, keys))
     lines: list[Clean] = []
-    _add(lines, execution, now, "", min(_KEY_WIDTH, max(12, keys)), columns, out, span if bars else None)
+    if scale is not None and scale.folds and _has_bars(columns, room):
+        lines.append(join((" " * (room + 13), style.paint(_plain(axis_of(scale, _BAR), out), "dim", out))))
+    _add(lines, execution, now, "", room, columns, out, scale)
     return lines
+
+
+def _has_bars(columns: int, used: int) -> bool:
+    return columns - used - 11 > _BAR + 12
 
 
 def _widest(execution: ViewExecution, indent: int) -> int:
@@ -39,23 +47,23 @@ def _widest(execution: ViewExecution, indent: int) -> int:
 
 def _add(
     lines: list[Clean], execution: ViewExecution, now: int, indent: str, keys: int, columns: int, out: TextIO,
-    span: tuple[int, int] | None,
+    scale: Scale | None,
 ) -> None:  # fmt: skip
     children: dict[str, list[ViewExecution]] = {}
     for child in execution.children:
         children.setdefault(child.parent_key, []).append(child)
     for step in execution.steps.values():
-        lines.append(_step_line(step, now, indent, keys, columns, out, span))
+        lines.append(_step_line(step, now, indent, keys, columns, out, scale))
         for child in children.pop(step.key, []):
-            _add_child(lines, child, now, indent, keys, columns, out, span)
+            _add_child(lines, child, now, indent, keys, columns, out, scale)
     for left in children.values():
         for child in left:
-            _add_child(lines, child, now, indent, keys, columns, out, span)
+            _add_child(lines, child, now, indent, keys, columns, out, scale)
 
 
 def _add_child(
     lines: list[Clean], child: ViewExecution, now: int, indent: str, keys: int, columns: int, out: TextIO,
-    span: tuple[int, int] | None,
+    scale: Scale | None,
 ) -> None:  # fmt: skip
     text = f"{indent}  └ {child.workflow_id} {child.number}"
     word = style.word(child.state)
@@ -68,11 +76,11 @@ def _add_child(
             )
         )
     )
-    _add(lines, child, now, indent + "    ", keys, columns, out, span)
+    _add(lines, child, now, indent + "    ", keys, columns, out, scale)
 
 
 def _step_line(
-    step: ViewStep, now: int, indent: str, keys: int, columns: int, out: TextIO, span: tuple[int, int] | None
+    step: ViewStep, now: int, indent: str, keys: int, columns: int, out: TextIO, scale: Scale | None
 ) -> Clean:
     sign = style.paint(style.glyph(step.state, out), style.look(step.state).style, out)
     room = max(8, keys - len(indent))
@@ -81,8 +89,8 @@ def _step_line(
     duration = pad(sanitize(show_duration(max(0, spent))), 8, right=True)
     parts: list[str] = [indent, sign, " ", key, " ", duration]
     used = len(indent) + 2 + room + 1 + 8
-    if span is not None and columns - used > _BAR + 12:
-        parts += ["  ", style.paint(_bar(step, now, span, out), style.look(step.state).style, out)]
+    if scale is not None and _has_bars(columns, len(indent) + room):
+        parts += ["  ", _bar(step, now, scale, out)]
         used += 2 + _BAR
     note = note_of(step, now)
     if note:
@@ -90,21 +98,12 @@ def _step_line(
     return join(parts)
 
 
-def bar_of(step: ViewStep, now: int, span: tuple[int, int], columns: int) -> str:
-    """Returns the timeline of one step within the span of its execution: waits light, work solid."""
-    first, last = span
-    whole = max(1, last - first)
-    left = min(columns - 1, max(0, (step.started_at - first) * columns // whole))
-    size = max(1, round(((step.ended_at or now) - step.started_at) * columns / whole))
-    size = min(size, columns - left)
-    return " " * left + ("░" if step.kind in _WAITS else "█") * size + " " * (columns - left - size)
+def _bar(step: ViewStep, now: int, scale: Scale, out: TextIO) -> Clean:
+    return join(style.paint(_plain(run.text, out), run.look, out) for run in bar_of(step, now, scale, _BAR))
 
 
-def _bar(step: ViewStep, now: int, span: tuple[int, int], out: TextIO) -> Clean:
-    drawn = bar_of(step, now, span, _BAR)
-    if not style.can_show("░█", out):
-        drawn = drawn.replace("░", ".").replace("█", "#")
-    return Clean(drawn)
+def _plain(drawn: str, out: TextIO) -> str:
+    return drawn if style.can_show(_SIGNS, out) else drawn.translate(str.maketrans(_SIGNS, "#.-:"))
 
 
 def note_of(step: ViewStep, now: int) -> str:

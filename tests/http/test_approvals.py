@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from polos.http.forms import answer_of, fields_of
+from polos.core.forms import answer_of, fields_of
 from tests.http.conftest import Served
 
 FORM = {

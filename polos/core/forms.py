@@ -1,8 +1,8 @@
-"""The form of a suspend, from its data: its fields, and the answer that was typed into them. Shows nothing."""
+"""Forms made from JSON schemas: their fields, and the value that was typed into them. Shows nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,22 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One field. `kind`: ``string``, ``number``, ``integer``, ``boolean`` or ``json``; `options`: the only values."""
+    """One field. `kind`: ``string``, ``number``, ``integer``, ``boolean`` or ``json``; `options`: the only values.
+
+    Attributes:
+        default: as it would be typed; empty: none.
+    """
 
     name: str
     label: str
     kind: str
     is_required: bool = False
     options: tuple[str, ...] = ()
+    default: str = ""
 
 
 _WANTED = {"integer": "a whole number", "number": "a number"}
+_KINDS = ("string", "number", "integer", "boolean")
 
 
 def fields_of(request: str | None) -> list[FormField]:
@@ -33,22 +39,54 @@ def fields_of(request: str | None) -> list[FormField]:
     required = form.get("required", []) if "properties" in form else list(properties)
     if not isinstance(properties, dict):
         return []
-    return [_field(str(name), about, name in required) for name, about in properties.items()]
+    return [_field(str(name), about, name in required, {}) for name, about in properties.items()]
 
 
-def _field(name: str, about: Any, is_required: bool) -> FormField:
-    schema = about if isinstance(about, dict) else {"type": str(about)}
+def fields_of_schema(schema: Mapping[str, Any]) -> list[FormField] | None:
+    """Returns the fields of a JSON schema of an object; None: it is of something else, or says nothing of its fields."""
+    definitions = schema.get("$defs")
+    found = _resolved(schema, definitions if isinstance(definitions, dict) else {})
+    properties, required = found.get("properties"), found.get("required", [])
+    if not isinstance(properties, dict) or not properties:
+        return None
+    known = definitions if isinstance(definitions, dict) else {}
+    return [_field(str(name), about, name in required, known) for name, about in properties.items()]
+
+
+def _resolved(about: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns what a reference names, and of "this or null" this."""
+    schema: dict[str, Any] = about if isinstance(about, dict) else {"type": str(about)}
+    for _ in range(8):  # a reference may name another one
+        reference = schema.get("$ref")
+        target = definitions.get(reference.rpartition("/")[2]) if isinstance(reference, str) else None
+        either = [one for one in schema.get("anyOf", ()) if isinstance(one, dict) and one.get("type") != "null"]
+        if isinstance(target, dict):
+            schema = target | {key: schema[key] for key in ("default", "description", "title") if key in schema}
+        elif len(either) == 1:
+            schema = dict(either[0]) | {key: schema[key] for key in ("default", "description") if key in schema}
+        else:
+            break
+    return schema
+
+
+def _field(name: str, about: Any, is_required: bool, definitions: Mapping[str, Any]) -> FormField:
+    schema = _resolved(about, definitions)
     kind = schema.get("type")
-    if kind not in ("string", "number", "integer", "boolean"):
-        kind = "json" if kind in ("object", "array") else "string"
-    options = schema.get("enum")
+    if kind not in _KINDS:
+        kind = "json" if kind in ("object", "array") or "anyOf" in schema or "properties" in schema else "string"
+    options, default = schema.get("enum"), schema.get("default")
     return FormField(
         name, str(schema.get("description") or schema.get("title") or name), kind, is_required,
-        tuple(one if isinstance(one, str) else orjson.dumps(one).decode() for one in options) if isinstance(options, list) else (),
+        tuple(map(_typed, options)) if isinstance(options, list) else (),
+        "" if default is None else _typed(default),
     )  # fmt: skip
 
 
-def answer_of(fields: list[FormField], typed: Mapping[str, str]) -> tuple[Any, list[str]]:
+def _typed(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+
+
+def answer_of(fields: Sequence[FormField], typed: Mapping[str, str]) -> tuple[Any, list[str]]:
     """Returns the answer, and what is wrong with what was typed."""
     if not fields:
         word = typed.get("approved")

@@ -1,0 +1,49 @@
+"""The frame that all dialogs have: a box in the middle, with what is said below. Asks nothing itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+from textual.binding import Binding
+from textual.content import Content
+from textual.css.query import NoMatches
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from polos_cli.output.sanitize import sanitize
+
+T = TypeVar("T")
+
+
+class Dialog(ModalScreen[T]):
+    """A box above the page; escape leaves it with nothing (None)."""
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; }
+    Dialog > .box { width: 90%; max-width: 100; height: auto; max-height: 95%; padding: 0 1; }
+    Dialog > .box { border: round $primary; background: $surface; }
+    Dialog .said { color: $text-error; height: auto; }
+    Dialog .keys { color: $text-muted; height: auto; }
+    Dialog Input { border: none; border-left: outer $primary; height: 1; padding: 0; background: $boost; }
+    Dialog TextArea { height: 12; border: none; border-left: outer $primary; padding: 0; background: $boost; }
+    Dialog TextArea:focus, Dialog Input:focus { border: none; border-left: outer $accent; }
+    Dialog Select { height: 1; }
+    Dialog SelectCurrent { border: none; height: 1; padding: 0; }
+    """
+    BINDINGS: ClassVar = [Binding("escape", "leave", "leave")]
+
+    def action_leave(self) -> None:
+        """Closes it with nothing."""
+        self.dismiss(None)
+
+    def say(self, text: str) -> None:
+        """Says what is wrong."""
+        try:
+            self.query_one(".said", Static).update(Content(sanitize(text, multiline=True)))
+        except NoMatches:
+            pass
+
+
+def told(text: str, **options: str) -> Static:
+    """Returns text as a widget; nothing in it is markup, and nothing steers."""
+    return Static(Content(sanitize(text, multiline=True)), markup=False, **options)  # type: ignore[arg-type]  # a widget's own

@@ -1,0 +1,110 @@
+"""The events that were published, newest first, live, and the data of the one under the cursor."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+
+from polos.core import codec
+from polos.core.model import Event
+from polos_cli.dashboard.actions import to_json
+from polos_cli.dashboard.dialogs.line import Line
+from polos_cli.dashboard.pages.page import News, Page, PublishEvent
+from polos_cli.dashboard.widgets.lines import Heading
+from polos_cli.dashboard.widgets.payload import PayloadTree, Section
+from polos_cli.dashboard.widgets.tables import Row, Rows
+from polos_cli.session import clock_time
+
+
+class EventsPage(Page):
+    """The table, and below it the data."""
+
+    NAME = "events"
+    DEFAULT_CSS = """
+    EventsPage Rows { height: 3fr; margin: 0 1; }
+    EventsPage Heading { margin: 0 1; }
+    EventsPage PayloadTree { height: 2fr; padding: 0 1; }
+    """
+    BINDINGS: ClassVar = [
+        Binding("slash", "filter", "filter", key_display="/"), Binding("e", "app.event", "send an event"),
+    ]  # fmt: skip
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._topic = ""
+        self._found: dict[int, Event] = {}
+
+    def content(self) -> ComposeResult:
+        """See `Page`."""
+        rows = Rows(
+            ("position", "time", "topic", "type", "data"), right=(0,), empty="no event was published yet: e sends one"
+        )
+        yield Heading(rows)
+        yield rows
+        yield PayloadTree(classes="below")
+
+    def on_mount(self) -> None:
+        """Begins in the table."""
+        self.query_one(Rows).focus()
+
+    def narrowed(self) -> str:
+        """See `Page`."""
+        return self._topic
+
+    async def look(self, news: News) -> None:
+        """See `Page`."""
+        if not (news.is_all or news.published or self._topic):
+            return
+        found = await self.reading.events(self._topic)
+        self._found = {one.position: one for one in found}
+        self.query_one(Rows).show([_row(one) for one in found])
+
+    def tick(self) -> None:
+        """Nothing here grows old."""
+
+    def on_rows_moved(self, moved: Rows.Moved) -> None:
+        """Shows the data of the one under the cursor."""
+        event = self._found.get(moved.key) if isinstance(moved.key, int) else None
+        sections = [] if event is None else [
+            Section("data", codec.plain(event.data)),
+            Section("about", {"topic": event.topic, "sequence": event.sequence, "id": event.id}, "dim"),
+        ]  # fmt: skip
+        self.query_one(PayloadTree).show(sections, moved.key)
+
+    def on_rows_opened(self, opened: Rows.Opened) -> None:
+        """Goes to the data."""
+        self.query_one(PayloadTree).focus()
+
+    @work
+    async def action_filter(self) -> None:
+        """Narrows the table to a topic."""
+        text = await self.app.push_screen_wait(
+            Line("Show only which topic? A * at its end takes all that start so. Empty: all.", self._topic)
+        )
+        if text is not None:
+            self._topic = text
+            await self._guarded(self.look(News(is_all=True)))
+
+    def event_named(self) -> PublishEvent:
+        """Returns the message that sends an event like the one under the cursor."""
+        key = self.query_one(Rows).key
+        event = self._found.get(key) if isinstance(key, int) else None
+        return (
+            PublishEvent()
+            if event is None
+            else PublishEvent(event.topic, to_json(codec.plain(event.data), indent=True))
+        )
+
+    @property
+    def command(self) -> str:
+        """The command that shows the same."""
+        return self.actions.line.text("events", *(["--topic", self._topic] if self._topic else []))
+
+
+def _row(one: Event) -> Row:
+    text = one.data.text if len(one.data.text) <= 300 else one.data.text[:300] + "…"
+    cells = (str(one.position), clock_time(one.created_at), one.topic, one.type or "", text)
+    return Row(one.position, cells, ("dim", "dim", "bold", "plain", "plain"))

@@ -1,0 +1,341 @@
+"""The executions: the list, and beside it the one under its cursor along its timeline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+import orjson
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+
+from polos.core.forms import FormField, fields_of, shown_of
+from polos_cli.dashboard.actions import event_of, suspend_of, to_json
+from polos_cli.dashboard.dialogs.form import Form
+from polos_cli.dashboard.dialogs.line import Line
+from polos_cli.dashboard.pages.forking import fork
+from polos_cli.dashboard.pages.page import Do, News, Page, PublishEvent, RunCommand, StartWorkflow, Tell
+from polos_cli.dashboard.reading import PAGE, ExecutionRow, Filter, Whole
+from polos_cli.dashboard.widgets.detail import Detail
+from polos_cli.dashboard.widgets.lines import Heading
+from polos_cli.dashboard.widgets.listing import ExecutionList
+from polos_cli.dashboard.widgets.payload import PayloadTree
+from polos_cli.dashboard.widgets.steps import StepTree
+
+WIDE = 100
+"""Columns from which on list and detail stand side by side."""
+LATE = 2_000_000
+"""Microseconds after its end within which lines of an execution may still come."""
+REST = 3.0
+"""How many times as long as a reading of an execution took it is not read again: a large one is read less often."""
+
+
+class ExecutionsPage(Page):
+    """List and detail."""
+
+    NAME = "executions"
+    DEFAULT_CSS = """
+    ExecutionsPage #body { height: 1fr; }
+    ExecutionsPage #list { width: 45%; border-right: solid $primary; }
+    ExecutionsPage Detail { width: 1fr; }
+    ExecutionsPage .narrow #list { width: 100%; border-right: none; }
+    ExecutionsPage .narrow Detail { width: 100%; display: none; }
+    ExecutionsPage .narrow.opened #list { display: none; }
+    ExecutionsPage .narrow.opened Detail { display: block; }
+    """
+    BINDINGS: ClassVar = [
+        Binding("slash", "filter", "filter", key_display="/"), Binding("a", "answer", "answer"),
+        Binding("c", "cancel", "cancel"), Binding("r", "retry", "retry"), Binding("f", "fork", "fork"),
+        Binding("d", "diff", "diff", show=False), Binding("y", "replay", "replay", show=False),
+        Binding("x", "export", "export", show=False),
+        Binding("left_square_bracket", "pane(-1)", "earlier pane", show=False, key_display="["),
+        Binding("right_square_bracket", "pane(1)", "next pane", show=False, key_display="]"), Binding("escape", "back", "back", show=False),
+    ]  # fmt: skip
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.filter = Filter()
+        self._shown: ExecutionRow | None = None
+        self._opened: list[ExecutionRow] = []
+        self._read_until = 0.0
+        self._told_at = 0.0
+        self._owes: frozenset[int] = frozenset()
+
+    def content(self) -> ComposeResult:
+        """See `Page`."""
+        shown = ExecutionList(self.reading.clock)
+        with Horizontal(id="body"):
+            with Vertical(id="list"):
+                yield Heading(shown)
+                yield shown
+            yield Detail(self.reading.clock)
+
+    def on_mount(self) -> None:
+        """Begins in the list."""
+        self.query_one(ExecutionList).focus()
+
+    def on_resize(self) -> None:
+        """Puts the panes side by side, or one behind the other."""
+        self.query_one("#body").set_class(self.size.width < WIDE, "narrow")
+
+    def narrowed(self) -> str:
+        """See `Page`."""
+        return self.filter.words
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def look(self, news: News) -> None:
+        """See `Page`."""
+        shown = self.query_one(ExecutionList)
+        newest = await self.reading.page(self.filter, None)
+        if news.is_all:
+            shown.replace(newest, len(newest) < PAGE)
+        else:
+            shown.merge(newest)
+            bottom = newest[-1].number if newest else 0
+            below = {one for one in news.numbers if one < bottom}
+            if below:
+                rows = await self.reading.some(sorted(below)[-PAGE:])
+                shown.change(rows, {row.number for row in rows if not self.filter.takes(row)})
+        self._owes |= news.numbers
+        await self._catch_up(news.is_all)
+
+    async def _catch_up(self, is_all: bool = False) -> None:
+        """Reads the execution that is shown again, if something was told of its tree."""
+        row, whole = self._shown, self.query_one(Detail).whole
+        if row is None:
+            return
+        family = whole.tree.executions.keys() | {row.number} if whole is not None else {row.number}
+        if not (is_all or self._owes & family) or self.reading.clock.monotonic() < self._read_until:
+            return
+        self._owes = frozenset()
+        await self._show(row)
+
+    async def glance(self) -> None:
+        """See `Page`: lines are captured without a word in the event log, and written a moment later."""
+        detail = self.query_one(Detail)
+        whole = detail.whole
+        if whole is None or self.reading.clock.now() - (whole.execution.ended_at or self.reading.clock.now()) > LATE:
+            return
+        more = await self.reading.more_lines(whole)
+        if more is not None and detail.whole is whole:
+            detail.show(more)
+
+    async def _show(self, row: ExecutionRow) -> None:
+        began = self.reading.clock.monotonic()
+        whole = await self.reading.whole(row.id)
+        now = self.reading.clock.monotonic()
+        self._read_until = now + REST * (now - began)
+        if self._shown is not None and self._shown.number == row.number:
+            self.query_one(Detail).show(whole)
+
+    def tick(self) -> None:
+        """See `Page`."""
+        self.query_one(ExecutionList).refresh()
+        tree = self.query_one(StepTree)
+        if tree.is_open:
+            tree.redraw()
+        now = self.reading.clock.monotonic()
+        if now >= self._told_at + 1.0:
+            self._told_at = now
+            self.query_one(Detail).tell_why()
+        if self._owes:
+            self.reads(self._catch_up(), "look")
+
+    def on_execution_list_wanted(self, wanted: ExecutionList.Wanted) -> None:
+        """Brings the next page."""
+        self.reads(self._extend(wanted.before), "page")
+
+    async def _extend(self, before: int) -> None:
+        rows = await self.reading.page(self.filter, before)
+        self.query_one(ExecutionList).extend(rows, len(rows) < PAGE)
+
+    def on_execution_list_moved(self, moved: ExecutionList.Moved) -> None:
+        """Shows the execution under the cursor."""
+        if self._opened and self.query_one("#body").has_class("opened"):
+            return
+        if moved.row is None or self._shown is None or moved.row.number != self._shown.number:
+            self._opened = []
+            self._turn_to(moved.row)
+
+    def _turn_to(self, row: ExecutionRow | None) -> None:
+        self._shown, self._read_until = row, 0.0
+        if row is None:
+            self.query_one(Detail).show(None)
+        else:
+            self.reads(self._soon(row), "look")
+
+    async def _soon(self, row: ExecutionRow) -> None:
+        await asyncio.sleep(0.03)  # a cursor that runs over the list reads none of them
+        await self._show(row)
+
+    def on_execution_list_opened(self, opened: ExecutionList.Opened) -> None:
+        """Goes to the steps of an execution."""
+        self.query_one("#body").add_class("opened")
+        self.query_one(StepTree).focus()
+
+    def on_detail_opened(self, opened: Detail.Opened) -> None:
+        """Goes to another execution of the tree; escape comes back."""
+        self.reads(self._go_to(str(opened.number), keeps=True), "look")
+
+    def open(self, reference: str) -> None:
+        """Shows an execution, wherever it is in the list."""
+        self.reads(self._go_to(reference, keeps=False), "look")
+
+    async def _go_to(self, reference: str, keeps: bool) -> None:
+        row = await self.reading.one(reference)
+        self._opened = [*self._opened, self._shown] if keeps and self._shown is not None else []
+        if not keeps and not self.query_one(ExecutionList).go_to(row.number) and self._shown is not None:
+            self._opened = [self._shown]
+        self._shown = row
+        self.query_one("#body").add_class("opened")
+        self.query_one(StepTree).focus()
+        await self._show(row)
+
+    def on_detail_history_wanted(self, wanted: Detail.HistoryWanted) -> None:
+        """Reads the past of what is shown."""
+        self.reads(self._history(wanted.by), "look")
+
+    async def _history(self, by: int) -> None:
+        detail = self.query_one(Detail)
+        if detail.whole is not None:
+            detail.enter_past(await self.reading.history(detail.whole.execution), by)
+
+    def action_pane(self, by: int) -> None:
+        """Shows the next pane of the execution, or the one before."""
+        self.query_one(Detail).turn(by)
+
+    def action_back(self) -> None:
+        """Goes back: from the past to now, from a child to its parent, from the steps to the list."""
+        if self.query_one(Detail).leave_past():
+            return
+        if self._opened:
+            self._turn_to(self._opened.pop())
+            return
+        self.query_one("#body").remove_class("opened")
+        self.query_one(ExecutionList).focus()
+        self._turn_to(self.query_one(ExecutionList).row)
+
+    # ── doing ────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def whole(self) -> Whole | None:
+        """What is shown."""
+        return self.query_one(Detail).whole
+
+    @property
+    def _key(self) -> str | None:
+        """The step under the cursor, of the execution that is shown."""
+        whole, selected = self.whole, self.query_one(StepTree).selected
+        return selected[1] if whole is not None and selected and selected[0] == whole.execution.number else None
+
+    @property
+    def command(self) -> str:
+        """The command that shows what is shown."""
+        if self._shown is None:
+            return self.actions.line.text("ps")
+        step = ["--step", self._key] if self._key is not None and self.query_one(StepTree).has_focus else []
+        return self.actions.line.text("show", self.actions.line.reference(self._shown.number), *step)
+
+    @property
+    def copied(self) -> str | None:
+        """The value under the cursor as JSON, while keys go to the values."""
+        focused = self.focused
+        return to_json(focused.value, indent=True) if isinstance(focused, PayloadTree) else None
+
+    @work
+    async def action_filter(self) -> None:
+        """Narrows the list."""
+        title = "Show only: statuses (failed, waiting, …), a workflow's id, started within (10m, 2h). Empty: all."
+        text = await self.app.push_screen_wait(Line(title, self.filter.words))
+        if text is not None:
+            self.filter = Filter.read(text)
+            await self._guarded(self.look(News(is_all=True)))
+
+    async def _under_cursor(self) -> Whole | None:
+        """Returns what is shown, read first where the cursor was quicker than the reading: nothing is done to another one."""
+        if self._shown is not None and (self.whole is None or self.whole.execution.number != self._shown.number):
+            await self._guarded(self._show(self._shown))
+        whole = self.whole
+        return (
+            whole
+            if whole is not None and self._shown is not None and whole.execution.number == self._shown.number
+            else None
+        )
+
+    @work
+    async def action_cancel(self) -> None:
+        """Cancels what is shown."""
+        if (whole := await self._under_cursor()) is not None:
+            self.post_message(Do(self.actions.cancel(whole.execution)))
+
+    @work
+    async def action_retry(self) -> None:
+        """Reopens what is shown."""
+        if (whole := await self._under_cursor()) is not None:
+            self.post_message(Do(self.actions.retry(whole)))
+
+    def start_named(self) -> StartWorkflow:
+        """Returns the message that starts the workflow of what is shown."""
+        return StartWorkflow(self._shown.workflow_id if self._shown is not None else "")
+
+    def event_named(self) -> PublishEvent:
+        """Returns the message that sends the event that is waited for."""
+        return PublishEvent(*event_of(self.whole, self._key))
+
+    @work
+    async def action_answer(self) -> None:
+        """Answers the suspend of what is shown."""
+        whole = await self._under_cursor()
+        if whole is None:
+            return
+        wait = suspend_of(whole, self._key)
+        if wait is None:
+            self.post_message(Tell(f"answer: {whole.execution.number} asks nothing", is_error=True))
+            return
+        asked = "\n".join(f"  {name}: {text}" for name, text in shown_of(orjson.loads(wait.request or "null")))
+        title = f"{whole.execution.workflow_id} {whole.execution.number} asks at {wait.key!r}:\n{asked[:4_000]}"
+        fields = fields_of(wait.request) or [FormField("approved", "approved", "boolean", True)]
+        given = await self.app.push_screen_wait(Form(title, fields, "{}", edit=self.edit))
+        if given is not None:
+            self.post_message(Do(self.actions.resume(whole.execution, wait, given[1])))
+
+    @work
+    async def action_fork(self) -> None:
+        """Forks what is shown at the step under the cursor, with other values where they are edited."""
+        if (whole := await self._under_cursor()) is not None:
+            await self._guarded(fork(self, whole.execution, self._key))
+
+    @work
+    async def action_diff(self) -> None:
+        """Compares what is shown with another execution: the one whose fork it is, unless another is named."""
+        whole = await self._under_cursor()
+        if whole is None:
+            return
+        known = str(whole.origin.source_number) if whole.origin is not None else ""
+        other = await self.app.push_screen_wait(
+            Line(f"Compare {whole.execution.number} with which execution?", known, True)
+        )
+        if other is not None:
+            line = self.actions.line
+            first = line.reference(int(other)) if other.isdigit() else other
+            self.post_message(RunCommand("diff", first, line.reference(whole.execution.number)))
+
+    def action_replay(self) -> None:
+        """Runs today's code against what is recorded."""
+        if self._shown is not None:
+            self.post_message(RunCommand("replay", self.actions.line.reference(self._shown.number)))
+
+    @work
+    async def action_export(self) -> None:
+        """Writes what is shown, with its tree, to a file."""
+        if self._shown is None:
+            return
+        number = self._shown.number
+        file = await self.app.push_screen_wait(
+            Line(f"Write {number} and its tree to which file?", f"execution-{number}.polos", True)
+        )
+        if file is not None:
+            self.post_message(RunCommand("export", self.actions.line.reference(number), "-o", file))

@@ -1,0 +1,157 @@
+"""What all pages have: the head with their names, how things stand, and the keys below. Reads nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.css.query import NoMatches
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from polos.errors import PolosError
+from polos_cli.dashboard import editor
+from polos_cli.dashboard.actions import Actions, Deed
+from polos_cli.dashboard.reading import Reading
+from polos_cli.dashboard.widgets.lines import Lines
+from polos_cli.dashboard.widgets.standing import Standing, StandingLine
+from polos_cli.dashboard.widgets.tabs import Tabs
+
+NAMES = ("executions", "workflows", "events", "schedules", "queues", "workers")
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What has happened since a page was last shown: the executions concerned, and whether events were published.
+
+    `is_all`: whatever may have been missed.
+    """
+
+    numbers: frozenset[int] = frozenset()
+    published: bool = False
+    is_all: bool = False
+
+
+class Do(Message):
+    """A deed is to be done: it is asked for first where it wants to be, and said after."""
+
+    def __init__(self, deed: Deed) -> None:
+        super().__init__()
+        self.deed = deed
+
+
+class RunCommand(Message):
+    """A command of polos is to be run, and what it says to be shown."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__()
+        self.words = words
+
+
+class OpenExecution(Message):
+    """An execution is to be shown; by number, id, or as commands name it."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__()
+        self.reference = reference
+
+
+class StartWorkflow(Message):
+    """A workflow is to be started, from its form."""
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__()
+        self.workflow_id = workflow_id
+
+
+class PublishEvent(Message):
+    """An event is to be published, with a topic and data to begin with."""
+
+    def __init__(self, topic: str = "", data: str = "{}") -> None:
+        super().__init__()
+        self.topic, self.data = topic, data
+
+
+class Tell(Message):
+    """Something is to be said."""
+
+    def __init__(self, text: str, is_error: bool = False) -> None:
+        super().__init__()
+        self.text, self.is_error = text, is_error
+
+
+class Page(Screen[None]):
+    """A page. Pages say `content`, `look` (what is new) and `tick` (what only time has changed)."""
+
+    DEFAULT_CSS = """
+    Page { layout: vertical; }
+    Page > Tabs { background: $boost; }
+    Page > StandingLine { padding: 0 1; }
+    Page .below { border-top: solid $primary; }
+    """
+    BINDINGS: ClassVar = [Binding("tab", "app.focus_next", "next pane", show=False)]
+    NAME: ClassVar[str]
+
+    def __init__(self, reading: Reading, actions: Actions) -> None:
+        super().__init__()
+        self.reading, self.actions = reading, actions
+
+    def compose(self) -> ComposeResult:
+        """See `Screen`."""
+        names = [f"{at} {name}" for at, name in enumerate(NAMES, 1)]
+        yield Tabs(names, NAMES.index(self.NAME), id="pages")
+        yield StandingLine()
+        yield from self.content()
+        yield Footer(show_command_palette=False)
+
+    def content(self) -> ComposeResult:
+        """Returns what is between the head and the keys."""
+        raise NotImplementedError
+
+    async def look(self, news: News) -> None:
+        """Shows what is new."""
+        raise NotImplementedError
+
+    async def glance(self) -> None:
+        """Looks for what no event tells, however little happens."""
+
+    def tick(self) -> None:
+        """Shows how time has gone on."""
+        for lines in self.query(Lines):
+            lines.refresh()
+
+    def stands(self, standing: Standing) -> None:
+        """Shows how things stand."""
+        self.query_one(StandingLine).show(standing, self.narrowed())
+
+    def narrowed(self) -> str:
+        """Returns what this page is narrowed to, as it was typed."""
+        return ""
+
+    def reads(self, reading: Coroutine[Any, Any, None], group: str = "reads") -> None:
+        """Reads beside what goes on; an earlier one of the same group is given up."""
+        self.run_worker(self._guarded(reading), exclusive=True, group=group)
+
+    async def _guarded(self, reading: Coroutine[Any, Any, None]) -> None:
+        try:
+            await reading
+        except NoMatches:
+            pass  # the page is being closed
+        except PolosError as error:
+            self.fails(error)
+
+    def fails(self, error: PolosError) -> None:
+        """Says what was wrong."""
+        self.post_message(Tell(f"{error.message}. {error.hint}" if error.hint else error.message, is_error=True))
+
+    def edit(self, text: str) -> str | None:
+        """Returns a text as it was left in the person's editor; None: there is no editor, or it failed, which is said."""
+        try:
+            return editor.edit(self.app, text)
+        except PolosError as error:
+            self.fails(error)
+            return None
