@@ -42,11 +42,13 @@ def command(
 async def _show(
     client: PolosClient | BundleClient, name: str, theme: str, bundle: str | None, database: str | None
 ) -> int:
-    from polos_cli.dashboard.actions import CommandLine
+    from polos_cli.dashboard.actions import Actions, CommandLine
     from polos_cli.dashboard.app import Dashboard
+    from polos_cli.dashboard.reading import Reading
 
     async with client:
         is_bundle = isinstance(client, BundleClient)
-        app = Dashboard(client, clock, name, CommandLine(database, bundle), theme=theme, is_bundle=is_bundle)
+        actions = Actions(client, CommandLine(database, bundle))
+        app = Dashboard(Reading(client, clock), actions, name, theme=theme, is_bundle=is_bundle)
         await app.run_async()
         return app.return_code or 0

@@ -12,11 +12,9 @@ from textual.app import App
 from textual.binding import Binding
 from textual.css.query import NoMatches
 
-from polos.client.client import Client
-from polos.clock import Clock
 from polos.core.forms import fields_of_schema
 from polos.errors import PolosError
-from polos_cli.dashboard.actions import Actions, CommandLine, Deed
+from polos_cli.dashboard.actions import Actions, Deed
 from polos_cli.dashboard.dialogs.confirm import Confirm
 from polos_cli.dashboard.dialogs.form import Form
 from polos_cli.dashboard.dialogs.output import Output
@@ -70,14 +68,11 @@ class Dashboard(App[None]):
     ]  # fmt: skip
 
     def __init__(
-        self, client: Client, clock: Clock, project: str, line: CommandLine | None = None, *, theme: str = "terminal",
-        is_bundle: bool = False,
-    ) -> None:  # fmt: skip
+        self, reading: Reading, actions: Actions, project: str, *, theme: str = "terminal", is_bundle: bool = False
+    ) -> None:
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") else None)
         self.theme = theme_of("terminal" if os.environ.get("NO_COLOR") else theme)
-        self._reading = Reading(client, clock)
-        self._actions = Actions(client, line or CommandLine())
-        self._clock = clock
+        self._reading, self._actions, self._clock = reading, actions, reading.clock
         self._standing = Standing(project, is_bundle=is_bundle)
         self._command = ""
         self._counted_until = 0.0
@@ -185,7 +180,9 @@ class Dashboard(App[None]):
 
     def say(self, text: str, is_error: bool = False) -> None:
         """Says something at the edge of the screen."""
-        self.notify(sanitize(text[:2_000], multiline=True), markup=False, severity="error" if is_error else "information")
+        self.notify(
+            sanitize(text[:2_000], multiline=True), markup=False, severity="error" if is_error else "information"
+        )
 
     @work
     async def on_do(self, message: Do) -> None:
@@ -207,6 +204,8 @@ class Dashboard(App[None]):
             self.say("\n".join([error.message, *wrong, error.hint]).strip(), is_error=True)
             return
         self._command = deed.command
+        if self.page is not None:
+            self.page.ask_again()
         self.say(f"{said}\nthe same: {deed.command}  (Y copies it)")
 
     @work(exclusive=True, group="command")

@@ -63,7 +63,7 @@ def wrapped(text: str, width: int, most: int = 400) -> list[str]:
         while True:
             if len(lines) >= most:
                 return [*lines, f"… and more ({len(safe):,} characters in all)"]
-            cut = clip(row, room, mark="")
+            cut = clip(row[: 4 * room + 64], room, mark="")  # what is cut off is not looked at again and again
             lines.append(cut)
             if len(cut) >= len(row) or not cut:
                 break

@@ -76,16 +76,15 @@ def width(text: str) -> int:
 def clip(text: str, columns: int, mark: str = "…") -> Clean:
     """Returns sanitized, unstyled text cut to at most `columns`, ending in `mark` where something was cut."""
     text = sanitize(text)
-    if width(text) <= columns:
+    if len(text) <= columns and text.isascii():
         return text
-    room = columns - width(mark)
-    if room < 0:
-        return Clean("")
-    kept = 0
-    for at, sign in enumerate(text):
-        kept += _sign_width(sign)
-        if kept > room:
-            return Clean(text[:at] + mark)
+    room, taken, cut = columns - width(mark), 0, -1
+    for at, sign in enumerate(text):  # no further than what is kept: texts may be long
+        taken += _sign_width(sign)
+        if taken > room and cut < 0:
+            cut = at
+        if taken > columns:
+            return Clean("") if room < 0 else Clean(text[:cut] + mark)
     return text
 
 

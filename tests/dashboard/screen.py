@@ -20,8 +20,9 @@ from polos import Polos, PolosClient, WorkflowContext
 from polos.authoring.workflow import Workflow
 from polos.client.client import Client
 from polos.clock import SystemClock
-from polos_cli.dashboard.actions import CommandLine
+from polos_cli.dashboard.actions import Actions, CommandLine
 from polos_cli.dashboard.app import Dashboard
+from polos_cli.dashboard.reading import Reading
 from polos_cli.dashboard.widgets.listing import ExecutionList
 from polos_cli.dashboard.widgets.standing import StandingLine
 
@@ -164,18 +165,18 @@ async def seen(
     client: Client, size: tuple[int, int] = (140, 40), line: CommandLine | None = None, **options: Any
 ) -> AsyncIterator[Shown]:
     """The dashboard of a client."""
-    app = Dashboard(client, SystemClock(), "test", line, **options)
+    app = Dashboard(Reading(client, SystemClock()), Actions(client, line or CommandLine()), "test", **options)
     async with app.run_test(size=size) as pilot:
         yield Shown(app, pilot)
 
 
 @asynccontextmanager
 async def opened(
-    folder: Path, size: tuple[int, int] = (140, 40), workflows: Sequence[str] = tuple(FLOWS), **options: Any
+    folder: Path, size: tuple[int, int] = (140, 40), workflows: Sequence[str] = (), **options: Any
 ) -> AsyncIterator[tuple[Polos, Shown]]:
     """An engine on a database, and the dashboard beside it."""
     url = f"sqlite:///{folder}/polos.db"
-    flows = [FLOWS[name] for name in workflows]
+    flows = [FLOWS[name] for name in workflows or FLOWS]
     async with Polos(url, workflows=flows, durability="relaxed", echo=False, complete=True) as engine:
         client = PolosClient(url)
         async with seen(client, size, CommandLine(database=url), **options) as shown:

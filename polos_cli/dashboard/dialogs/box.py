@@ -28,7 +28,7 @@ class Dialog(ModalScreen[T]):
     Dialog TextArea { height: 12; border: none; border-left: outer $primary; padding: 0; background: $boost; }
     Dialog TextArea:focus, Dialog Input:focus { border: none; border-left: outer $accent; }
     Dialog Select { height: 1; }
-    Dialog SelectCurrent { border: none; height: 1; padding: 0; }
+    Dialog SelectCurrent { border: none; border-left: outer $primary; height: 1; padding: 0; }
     """
     BINDINGS: ClassVar = [Binding("escape", "leave", "leave")]
 

@@ -69,18 +69,18 @@ class Form(Dialog[tuple[str, Any] | None]):
 
     def _row(self, field: FormField, begin: str) -> ComposeResult:
         kind = "" if field.kind in ("string", "boolean") else f" ({field.kind})"
-        mark = "" if field.is_required or field.kind == "boolean" else " ·"
+        hint = ", ".join(["JSON"] * (field.kind == "json") + ["optional"] * (not field.is_required))
         widget: YesNo | Select[str] | Input
         if field.kind == "boolean":
             widget = YesNo(begin == "true")
         elif field.options:
             known = [(clip(sanitize(one), 60), one) for one in field.options]
-            widget = Select(known, value=begin, compact=True) if begin in field.options else Select(known, compact=True)
+            widget = Select(known, value=begin) if begin in field.options else Select(known)
         else:
-            widget = Input(begin, placeholder="JSON" if field.kind == "json" else "")
+            widget = Input(begin, placeholder=hint)
         self._asks[widget] = field
         with Horizontal(classes="row"):
-            yield Label(f"{clip(sanitize(field.label), 40)}{kind}{mark}", markup=False)
+            yield Label(f"{clip(sanitize(field.label), 40)}{kind}", markup=False)
             yield widget
 
     def on_mount(self) -> None:

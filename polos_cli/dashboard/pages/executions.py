@@ -29,7 +29,7 @@ WIDE = 100
 LATE = 2_000_000
 """Microseconds after its end within which lines of an execution may still come."""
 REST = 3.0
-"""How many times as long as a reading of an execution took it is not read again: a large one is read less often."""
+"""How many times as long as a reading took an execution is not read again: a large one is read less often."""
 
 
 class ExecutionsPage(Page):
@@ -51,7 +51,8 @@ class ExecutionsPage(Page):
         Binding("d", "diff", "diff", show=False), Binding("y", "replay", "replay", show=False),
         Binding("x", "export", "export", show=False),
         Binding("left_square_bracket", "pane(-1)", "earlier pane", show=False, key_display="["),
-        Binding("right_square_bracket", "pane(1)", "next pane", show=False, key_display="]"), Binding("escape", "back", "back", show=False),
+        Binding("right_square_bracket", "pane(1)", "next pane", show=False, key_display="]"),
+        Binding("escape", "back", "back", show=False),
     ]  # fmt: skip
 
     def __init__(self, *args: Any) -> None:
@@ -59,6 +60,7 @@ class ExecutionsPage(Page):
         self.filter = Filter()
         self._shown: ExecutionRow | None = None
         self._opened: list[ExecutionRow] = []
+        self._is_pinned = False
         self._read_until = 0.0
         self._told_at = 0.0
         self._owes: frozenset[int] = frozenset()
@@ -153,11 +155,11 @@ class ExecutionsPage(Page):
         self.query_one(ExecutionList).extend(rows, len(rows) < PAGE)
 
     def on_execution_list_moved(self, moved: ExecutionList.Moved) -> None:
-        """Shows the execution under the cursor."""
-        if self._opened and self.query_one("#body").has_class("opened"):
+        """Shows the execution under the cursor, unless another one was opened, and only the rows have moved."""
+        if self._is_pinned and not moved.by_hand:
             return
         if moved.row is None or self._shown is None or moved.row.number != self._shown.number:
-            self._opened = []
+            self._opened, self._is_pinned = [], False
             self._turn_to(moved.row)
 
     def _turn_to(self, row: ExecutionRow | None) -> None:
@@ -173,6 +175,9 @@ class ExecutionsPage(Page):
 
     def on_execution_list_opened(self, opened: ExecutionList.Opened) -> None:
         """Goes to the steps of an execution."""
+        if opened.row is not None and (self._shown is None or opened.row.number != self._shown.number):
+            self._opened, self._is_pinned = [], False
+            self._turn_to(opened.row)
         self.query_one("#body").add_class("opened")
         self.query_one(StepTree).focus()
 
@@ -189,7 +194,7 @@ class ExecutionsPage(Page):
         self._opened = [*self._opened, self._shown] if keeps and self._shown is not None else []
         if not keeps and not self.query_one(ExecutionList).go_to(row.number) and self._shown is not None:
             self._opened = [self._shown]
-        self._shown = row
+        self._shown, self._is_pinned = row, True
         self.query_one("#body").add_class("opened")
         self.query_one(StepTree).focus()
         await self._show(row)
@@ -214,6 +219,7 @@ class ExecutionsPage(Page):
         if self._opened:
             self._turn_to(self._opened.pop())
             return
+        self._is_pinned = False
         self.query_one("#body").remove_class("opened")
         self.query_one(ExecutionList).focus()
         self._turn_to(self.query_one(ExecutionList).row)

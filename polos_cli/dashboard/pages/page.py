@@ -92,13 +92,16 @@ class Page(Screen[None]):
     Page > Tabs { background: $boost; }
     Page > StandingLine { padding: 0 1; }
     Page .below { border-top: solid $primary; }
+    Page Heading.below { height: 2; }
     """
     BINDINGS: ClassVar = [Binding("tab", "app.focus_next", "next pane", show=False)]
     NAME: ClassVar[str]
+    POLLS: ClassVar[float] = 0.0
 
     def __init__(self, reading: Reading, actions: Actions) -> None:
         super().__init__()
         self.reading, self.actions = reading, actions
+        self._polled_at = 0.0
 
     def compose(self) -> ComposeResult:
         """See `Screen`."""
@@ -117,7 +120,15 @@ class Page(Screen[None]):
         raise NotImplementedError
 
     async def glance(self) -> None:
-        """Looks for what no event tells, however little happens."""
+        """Looks for what no event tells, however little happens: each `POLLS` seconds, where that is not 0."""
+        now = self.reading.clock.monotonic()
+        if self.POLLS and now >= self._polled_at + self.POLLS:
+            self._polled_at = now
+            await self.look(News())
+
+    def ask_again(self) -> None:
+        """Has what no event tells looked for at once: something was done."""
+        self._polled_at = 0.0
 
     def tick(self) -> None:
         """Shows how time has gone on."""

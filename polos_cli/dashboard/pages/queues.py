@@ -22,6 +22,7 @@ class QueuesPage(Page):
     """The table, and below it the executions that hold a place in the one under the cursor."""
 
     NAME = "queues"
+    POLLS = 1.0
     DEFAULT_CSS = """
     QueuesPage Rows { height: 1fr; margin: 0 1; }
     QueuesPage Heading { margin: 0 1; }

@@ -24,6 +24,7 @@ class SchedulesPage(Page):
     """The table, and below it the next times of the one under the cursor."""
 
     NAME = "schedules"
+    POLLS = 1.0
     DEFAULT_CSS = """
     SchedulesPage Rows { height: 3fr; margin: 0 1; }
     SchedulesPage Heading { margin: 0 1; }
@@ -47,19 +48,15 @@ class SchedulesPage(Page):
     def on_mount(self) -> None:
         """Begins in the table."""
         self.query_one(Rows).focus()
-        self.set_interval(1.0, self._again)
 
     async def look(self, news: News) -> None:
         """See `Page`."""
-        self._found = {one.id: one for one in await self.reading.schedules()}
-        self._again()
-
-    def _again(self) -> None:
         now = self.reading.clock.now()
+        self._found = {one.id: one for one in await self.reading.schedules()}
         self.query_one(Rows).show([_row(one, now) for one in self._found.values()])
 
     def tick(self) -> None:
-        """Times are shown anew each second."""
+        """Times are told anew each second."""
 
     def on_rows_moved(self, moved: Rows.Moved) -> None:
         """Shows the next times of the one under the cursor."""

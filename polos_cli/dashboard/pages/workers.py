@@ -20,6 +20,7 @@ class WorkersPage(Page):
     """The table, and below it the workflows of the one under the cursor."""
 
     NAME = "workers"
+    POLLS = 1.0
     DEFAULT_CSS = """
     WorkersPage Rows { height: 1fr; margin: 0 1; }
     WorkersPage Heading { margin: 0 1; }
@@ -39,9 +40,8 @@ class WorkersPage(Page):
         yield PayloadTree(classes="below")
 
     def on_mount(self) -> None:
-        """Begins in the table; workers come and go untold."""
+        """Begins in the table."""
         self.query_one(Rows).focus()
-        self.set_interval(1.0, lambda: self.reads(self.look(News())))
 
     async def look(self, news: News) -> None:
         """See `Page`."""

@@ -19,6 +19,7 @@ class WorkflowsPage(Page):
     """The table, and below it what is known of the one under the cursor."""
 
     NAME = "workflows"
+    POLLS = 1.0
     DEFAULT_CSS = """
     WorkflowsPage Rows { height: 2fr; margin: 0 1; }
     WorkflowsPage Heading { margin: 0 1; }

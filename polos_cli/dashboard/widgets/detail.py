@@ -36,7 +36,7 @@ class Detail(Vertical):
     Detail > #tree-head { margin: 0 1; }
     Detail > StepTree { height: 3fr; margin: 0 1; }
     Detail > Tabs { background: $boost; }
-    Detail > ContentSwitcher { height: 2fr; padding: 0 1; }
+    Detail > ContentSwitcher { height: 2fr; padding: 0 0 0 1; }
     """
 
     class HistoryWanted(Message):

@@ -24,11 +24,11 @@ class ExecutionList(Lines):
     """The rows, newest first, with a cursor."""
 
     class Moved(Message):
-        """The cursor stands on another execution, or on none."""
+        """The cursor stands on another execution, or on none; `by_hand`: it was moved, else the rows were."""
 
-        def __init__(self, row: ExecutionRow | None) -> None:
+        def __init__(self, row: ExecutionRow | None, by_hand: bool = True) -> None:
             super().__init__()
-            self.row = row
+            self.row, self.by_hand = row, by_hand
 
     class Opened(Moved):
         """An execution was opened."""
@@ -62,8 +62,9 @@ class ExecutionList(Lines):
         self.rows, self._is_whole, self._asked = rows, is_whole, None
         self.changed()
         at = next((i for i, row in enumerate(rows) if held is not None and row.number == held.number), None)
-        self.cursor = at if at is not None else min(self.cursor, max(0, len(rows) - 1))
-        self.moved()
+        with self.prevent(self.Moved):
+            self.cursor = at if at is not None else min(self.cursor, max(0, len(rows) - 1))
+        self._shifted()
 
     def merge(self, newest: list[ExecutionRow]) -> None:
         """Brings the newest rows, and what has changed of those that are there, into the list."""
@@ -81,7 +82,7 @@ class ExecutionList(Lines):
             with self.prevent(self.Moved):
                 self.cursor = min(at, max(0, len(self.rows) - 1))
             self.scroll_to(y=self.scroll_y + grown, animate=False)
-        self.moved()
+        self._shifted()
 
     def change(self, rows: list[ExecutionRow], gone: Collection[int] = ()) -> None:
         """Brings rows that are there up to date; those `gone` are shown no more."""
@@ -94,6 +95,7 @@ class ExecutionList(Lines):
             if at < len(self.rows) and self.rows[at].number == number:
                 del self.rows[at]
         self.changed()
+        self._shifted()
 
     def _at(self, number: int) -> int:
         """Returns where an execution's row is, or would be: the first row whose number is not above it."""
@@ -140,6 +142,10 @@ class ExecutionList(Lines):
             piece(age, "dim", 8, right=True), piece(took, "plain", 10, right=True),
         ]  # fmt: skip
         return line(pieces, width, is_marked)
+
+    def _shifted(self) -> None:
+        self.post_message(self.Moved(self.row, by_hand=False))
+        self._ask_for_more()
 
     def moved(self) -> None:
         """Says so, and asks for more where the end is near."""
