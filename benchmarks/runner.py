@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.canary import canary, file_system
+from benchmarks.dashboard import dashboard
 from benchmarks.dev_server import dev_server
 from benchmarks.peer import HOME, ROOT, dbos_python
 from benchmarks.side import HUNG, MARK, READY, STEP
@@ -105,6 +106,8 @@ class Runner:
             return startup(side, self.pythons[side], folder)
         if workload.id == "dev":
             return dev_server(folder)
+        if workload.id == "dashboard":
+            return dashboard(folder, self.options.scale)
         if workload.id == "W5":
             return self._crash(side, folder, outcome)
         name = workload.within if side == "within" else workload.id

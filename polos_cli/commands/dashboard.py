@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -48,7 +49,10 @@ async def _show(
 
     async with client:
         is_bundle = isinstance(client, BundleClient)
-        actions = Actions(client, CommandLine(database, bundle))
+        is_own = database is None or settings_for().database == settings_for(database).database
+        actions = Actions(client, CommandLine(None if is_own else database, bundle))
+        if hasattr(os, "nice"):
+            os.nice(5)  # what is looked at comes before the looking
         app = Dashboard(Reading(client, clock), actions, name, theme=theme, is_bundle=is_bundle)
         await app.run_async()
         return app.return_code or 0

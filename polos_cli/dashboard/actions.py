@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import orjson
 
-from polos import schedules
 from polos.client.client import Client
 from polos.client.drive import SAME
 from polos.core.cut import superseded_by_retry
@@ -175,6 +174,8 @@ class Actions:
         """Triggers, pauses or resumes a schedule."""
         rule = one.rule
         name = rule.workflow_id if rule.key == "global" else f"{rule.workflow_id}/{rule.key}"
+
+        from polos import schedules
 
         async def does() -> str:
             if what == "trigger":

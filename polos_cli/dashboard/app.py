@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import App
 from textual.binding import Binding
 from textual.css.query import NoMatches
 
+if TYPE_CHECKING:
+    from textual.command import Provider
+
 from polos.core.forms import fields_of_schema
 from polos.errors import PolosError
 from polos_cli.dashboard.actions import Actions, Deed
 from polos_cli.dashboard.dialogs.confirm import Confirm
-from polos_cli.dashboard.dialogs.form import Form
 from polos_cli.dashboard.dialogs.output import Output
 from polos_cli.dashboard.looks import theme_of
-from polos_cli.dashboard.pages.events import EventsPage
-from polos_cli.dashboard.pages.executions import ExecutionsPage
 from polos_cli.dashboard.pages.page import (
     NAMES,
     Do,
@@ -32,11 +32,7 @@ from polos_cli.dashboard.pages.page import (
     StartWorkflow,
     Tell,
 )
-from polos_cli.dashboard.pages.queues import QueuesPage
-from polos_cli.dashboard.pages.schedules import SchedulesPage
-from polos_cli.dashboard.pages.workers import WorkersPage
-from polos_cli.dashboard.pages.workflows import WorkflowsPage, about_of, schema_of
-from polos_cli.dashboard.palette import Palette
+from polos_cli.dashboard.pages.table import page_class
 from polos_cli.dashboard.reading import Reading
 from polos_cli.dashboard.widgets.standing import Standing
 from polos_cli.dashboard.widgets.tabs import Tabs
@@ -45,21 +41,25 @@ from polos_cli.output.sanitize import sanitize
 
 LOOK_EVERY = 0.15
 """Seconds after which news is looked for."""
+MANY = 10
+"""Executions beyond which, changed at once, news is looked for half as often: nobody reads so fast."""
 COUNTS_COST = 20
 """How many times as long as a count took it is not made again: it looks at every execution."""
 AGAIN = 1.0
 """Seconds after which what could not be read is read again."""
-_PAGES: dict[str, type[Page]] = {
-    "executions": ExecutionsPage, "workflows": WorkflowsPage, "events": EventsPage, "schedules": SchedulesPage,
-    "queues": QueuesPage, "workers": WorkersPage,
-}  # fmt: skip
+
+
+def _palette() -> type[Provider]:
+    from polos_cli.dashboard.palette import Palette
+
+    return Palette
 
 
 class Dashboard(App[None]):
     """Six pages over one database."""
 
     ENABLE_COMMAND_PALETTE = True
-    COMMANDS: ClassVar = {Palette}
+    COMMANDS: ClassVar = {_palette}
     BINDINGS: ClassVar = [
         *(Binding(str(at), f"page('{name}')", name, show=False) for at, name in enumerate(NAMES, 1)),
         Binding("i", "start", "start"), Binding("e", "event", "event", show=False), Binding("Y", "copy", "copy", show=False),
@@ -83,10 +83,13 @@ class Dashboard(App[None]):
     async def on_mount(self) -> None:
         """Shows what is there, and follows from then on."""
         for name in NAMES:
-            self.add_mode(name, partial(_PAGES[name], self._reading, self._actions))
+            self.add_mode(name, partial(self._page_of, name))
             self._missed[name] = News(is_all=True)
         await self.switch_mode("executions")
         self._follow()
+
+    def _page_of(self, name: str) -> Page:
+        return page_class(name)(self._reading, self._actions)
 
     # ── what is new ──────────────────────────────────────────────────────────────────────────────────
 
@@ -109,6 +112,8 @@ class Dashboard(App[None]):
                 else:
                     numbers, published = await self._reading.news()
                     await self._looked(News(numbers, published))
+                    if len(numbers) > MANY:
+                        await asyncio.sleep(LOOK_EVERY)
                 self._stands(problem="")
             except NoMatches:
                 return  # it is being closed
@@ -169,7 +174,7 @@ class Dashboard(App[None]):
     async def on_open_execution(self, wanted: OpenExecution) -> None:
         """Shows an execution."""
         await self.action_page("executions")
-        if isinstance(self.page, ExecutionsPage):
+        if self.page is not None:
             self.page.open(wanted.reference)
 
     # ── doing ────────────────────────────────────────────────────────────────────────────────────────
@@ -217,16 +222,21 @@ class Dashboard(App[None]):
         self.say(f"runs {self._command}")
         code, said = await line.run(words, max(40, min(130, self.size.width - 12)))
         lines = [Text(row) for row in said.rstrip().splitlines()] or [Text("it said nothing", look="dim")]
+        self.clear_notifications()
         await self.push_screen_wait(Output(f"exit code {code}   {self._command}", lines))
 
     @work
     async def on_start_workflow(self, message: StartWorkflow) -> None:
         """Starts a workflow from its form."""
+        from polos_cli.dashboard.dialogs.form import Form
+
         try:
             known = {one.workflow_id: one for one in await self._reading.workflows()}
         except PolosError as error:
             self.say(error.message, is_error=True)
             return
+        from polos_cli.dashboard.pages.workflows import about_of, schema_of
+
         found = known.get(message.workflow_id)
         schema = schema_of(found) if found is not None else {}
         about = str(about_of(found).get("description") or "").partition("\n")[0] if found is not None else ""
@@ -244,6 +254,8 @@ class Dashboard(App[None]):
     @work
     async def on_publish_event(self, message: PublishEvent) -> None:
         """Publishes an event."""
+        from polos_cli.dashboard.dialogs.form import Form
+
         form = Form("Send an event", None, message.data, ("topic", message.topic), edit=self._edit)
         given = await self.push_screen_wait(form)
         if given is not None:
@@ -251,20 +263,20 @@ class Dashboard(App[None]):
 
     def action_start(self) -> None:
         """Starts the workflow under the cursor, or one that is named."""
-        page = self.page
-        named = page.start_named() if isinstance(page, ExecutionsPage | WorkflowsPage) else StartWorkflow("")
-        self.post_message(named)
+        if self.page is not None:
+            self.post_message(self.page.start_named())
 
     def action_event(self) -> None:
         """Sends an event: the one that is waited for, or one like the one under the cursor."""
-        page = self.page
-        self.post_message(page.event_named() if isinstance(page, ExecutionsPage | EventsPage) else PublishEvent())
+        if self.page is not None:
+            self.post_message(self.page.event_named())
 
     def action_copy(self) -> None:
         """Copies the value under the cursor, else the command of the last action, or the one that shows what is shown."""
-        page = self.page
-        value = page.copied if isinstance(page, ExecutionsPage) else None
-        text = value if value is not None else self._command or getattr(page, "command", "polos ps")
+        if self.page is None:
+            return
+        value = self.page.copied
+        text = value if value is not None else self._command or self.page.command
         self.copy_to_clipboard(text)
         self.say(f"copied: {text[:300]}")
 

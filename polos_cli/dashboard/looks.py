@@ -64,8 +64,12 @@ def wrapped(text: str, width: int, most: int = 400) -> list[str]:
             if len(lines) >= most:
                 return [*lines, f"… and more ({len(safe):,} characters in all)"]
             cut = clip(row[: 4 * room + 64], room, mark="")  # what is cut off is not looked at again and again
-            lines.append(cut)
             if len(cut) >= len(row) or not cut:
+                lines.append(cut)
                 break
+            space = cut.rfind(" ", len(cut) // 2)  # between words, where one ends late enough
+            if space > 0 and row[len(cut)] != " ":
+                cut = clip(row[: space + 1], room, mark="")
+            lines.append(cut)
             row = row[len(cut) :]
     return lines

@@ -86,7 +86,7 @@ class EventsPage(Page):
         )
         if text is not None:
             self._topic = text
-            await self._guarded(self.look(News(is_all=True)))
+            await self.narrow()
 
     def event_named(self) -> PublishEvent:
         """Returns the message that sends an event like the one under the cursor."""

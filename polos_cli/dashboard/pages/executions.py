@@ -5,34 +5,33 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar
 
-import orjson
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
-from polos.core.forms import FormField, fields_of, shown_of
-from polos_cli.dashboard.actions import event_of, suspend_of, to_json
-from polos_cli.dashboard.dialogs.form import Form
+from polos_cli.dashboard.actions import event_of
 from polos_cli.dashboard.dialogs.line import Line
-from polos_cli.dashboard.pages.forking import fork
-from polos_cli.dashboard.pages.page import Do, News, Page, PublishEvent, RunCommand, StartWorkflow, Tell
+from polos_cli.dashboard.pages.driven import DrivenPage
+from polos_cli.dashboard.pages.page import News, PublishEvent, StartWorkflow
 from polos_cli.dashboard.reading import PAGE, ExecutionRow, Filter, Whole
 from polos_cli.dashboard.widgets.detail import Detail
 from polos_cli.dashboard.widgets.lines import Heading
 from polos_cli.dashboard.widgets.listing import ExecutionList
-from polos_cli.dashboard.widgets.payload import PayloadTree
 from polos_cli.dashboard.widgets.steps import StepTree
 
 WIDE = 100
 """Columns from which on list and detail stand side by side."""
 LATE = 2_000_000
 """Microseconds after its end within which lines of an execution may still come."""
+TURNS = 1.0
+"""Seconds for which the newest execution is shown at least, while the cursor stands at the top and others come."""
+LEAST = 0.1
 REST = 3.0
 """How many times as long as a reading took an execution is not read again: a large one is read less often."""
 
 
-class ExecutionsPage(Page):
+class ExecutionsPage(DrivenPage):
     """List and detail."""
 
     NAME = "executions"
@@ -46,10 +45,7 @@ class ExecutionsPage(Page):
     ExecutionsPage .narrow.opened Detail { display: block; }
     """
     BINDINGS: ClassVar = [
-        Binding("slash", "filter", "filter", key_display="/"), Binding("a", "answer", "answer"),
-        Binding("c", "cancel", "cancel"), Binding("r", "retry", "retry"), Binding("f", "fork", "fork"),
-        Binding("d", "diff", "diff", show=False), Binding("y", "replay", "replay", show=False),
-        Binding("x", "export", "export", show=False),
+        Binding("slash", "filter", "filter", key_display="/"),
         Binding("left_square_bracket", "pane(-1)", "earlier pane", show=False, key_display="["),
         Binding("right_square_bracket", "pane(1)", "next pane", show=False, key_display="]"),
         Binding("escape", "back", "back", show=False),
@@ -63,6 +59,7 @@ class ExecutionsPage(Page):
         self._is_pinned = False
         self._read_until = 0.0
         self._told_at = 0.0
+        self._turned_at = 0.0
         self._owes: frozenset[int] = frozenset()
 
     def content(self) -> ComposeResult:
@@ -129,20 +126,20 @@ class ExecutionsPage(Page):
         began = self.reading.clock.monotonic()
         whole = await self.reading.whole(row.id)
         now = self.reading.clock.monotonic()
-        self._read_until = now + REST * (now - began)
+        self._read_until = now + max(LEAST, REST * (now - began))
         if self._shown is not None and self._shown.number == row.number:
             self.query_one(Detail).show(whole)
 
     def tick(self) -> None:
         """See `Page`."""
-        self.query_one(ExecutionList).refresh()
-        tree = self.query_one(StepTree)
-        if tree.is_open:
-            tree.redraw()
         now = self.reading.clock.monotonic()
-        if now >= self._told_at + 1.0:
+        if now >= self._told_at + 1.0:  # a second is fine enough: each redrawing is sent to the terminal
             self._told_at = now
+            self.query_one(ExecutionList).refresh()
             self.query_one(Detail).tell_why()
+            tree = self.query_one(StepTree)
+            if tree.is_open:
+                tree.redraw()
         if self._owes:
             self.reads(self._catch_up(), "look")
 
@@ -159,6 +156,10 @@ class ExecutionsPage(Page):
         if self._is_pinned and not moved.by_hand:
             return
         if moved.row is None or self._shown is None or moved.row.number != self._shown.number:
+            now = self.reading.clock.monotonic()
+            if not moved.by_hand and self._shown is not None and now < self._turned_at + TURNS:
+                return  # the newest ones run by under the cursor: one of them is shown for a while
+            self._turned_at = now
             self._opened, self._is_pinned = [], False
             self._turn_to(moved.row)
 
@@ -224,15 +225,13 @@ class ExecutionsPage(Page):
         self.query_one(ExecutionList).focus()
         self._turn_to(self.query_one(ExecutionList).row)
 
-    # ── doing ────────────────────────────────────────────────────────────────────────────────────────
-
     @property
     def whole(self) -> Whole | None:
         """What is shown."""
         return self.query_one(Detail).whole
 
     @property
-    def _key(self) -> str | None:
+    def key(self) -> str | None:
         """The step under the cursor, of the execution that is shown."""
         whole, selected = self.whole, self.query_one(StepTree).selected
         return selected[1] if whole is not None and selected and selected[0] == whole.execution.number else None
@@ -242,14 +241,8 @@ class ExecutionsPage(Page):
         """The command that shows what is shown."""
         if self._shown is None:
             return self.actions.line.text("ps")
-        step = ["--step", self._key] if self._key is not None and self.query_one(StepTree).has_focus else []
+        step = ["--step", self.key] if self.key is not None and self.query_one(StepTree).has_focus else []
         return self.actions.line.text("show", self.actions.line.reference(self._shown.number), *step)
-
-    @property
-    def copied(self) -> str | None:
-        """The value under the cursor as JSON, while keys go to the values."""
-        focused = self.focused
-        return to_json(focused.value, indent=True) if isinstance(focused, PayloadTree) else None
 
     @work
     async def action_filter(self) -> None:
@@ -258,9 +251,9 @@ class ExecutionsPage(Page):
         text = await self.app.push_screen_wait(Line(title, self.filter.words))
         if text is not None:
             self.filter = Filter.read(text)
-            await self._guarded(self.look(News(is_all=True)))
+            await self.narrow()
 
-    async def _under_cursor(self) -> Whole | None:
+    async def under_cursor(self) -> Whole | None:
         """Returns what is shown, read first where the cursor was quicker than the reading: nothing is done to another one."""
         if self._shown is not None and (self.whole is None or self.whole.execution.number != self._shown.number):
             await self._guarded(self._show(self._shown))
@@ -271,77 +264,10 @@ class ExecutionsPage(Page):
             else None
         )
 
-    @work
-    async def action_cancel(self) -> None:
-        """Cancels what is shown."""
-        if (whole := await self._under_cursor()) is not None:
-            self.post_message(Do(self.actions.cancel(whole.execution)))
-
-    @work
-    async def action_retry(self) -> None:
-        """Reopens what is shown."""
-        if (whole := await self._under_cursor()) is not None:
-            self.post_message(Do(self.actions.retry(whole)))
-
     def start_named(self) -> StartWorkflow:
         """Returns the message that starts the workflow of what is shown."""
         return StartWorkflow(self._shown.workflow_id if self._shown is not None else "")
 
     def event_named(self) -> PublishEvent:
         """Returns the message that sends the event that is waited for."""
-        return PublishEvent(*event_of(self.whole, self._key))
-
-    @work
-    async def action_answer(self) -> None:
-        """Answers the suspend of what is shown."""
-        whole = await self._under_cursor()
-        if whole is None:
-            return
-        wait = suspend_of(whole, self._key)
-        if wait is None:
-            self.post_message(Tell(f"answer: {whole.execution.number} asks nothing", is_error=True))
-            return
-        asked = "\n".join(f"  {name}: {text}" for name, text in shown_of(orjson.loads(wait.request or "null")))
-        title = f"{whole.execution.workflow_id} {whole.execution.number} asks at {wait.key!r}:\n{asked[:4_000]}"
-        fields = fields_of(wait.request) or [FormField("approved", "approved", "boolean", True)]
-        given = await self.app.push_screen_wait(Form(title, fields, "{}", edit=self.edit))
-        if given is not None:
-            self.post_message(Do(self.actions.resume(whole.execution, wait, given[1])))
-
-    @work
-    async def action_fork(self) -> None:
-        """Forks what is shown at the step under the cursor, with other values where they are edited."""
-        if (whole := await self._under_cursor()) is not None:
-            await self._guarded(fork(self, whole.execution, self._key))
-
-    @work
-    async def action_diff(self) -> None:
-        """Compares what is shown with another execution: the one whose fork it is, unless another is named."""
-        whole = await self._under_cursor()
-        if whole is None:
-            return
-        known = str(whole.origin.source_number) if whole.origin is not None else ""
-        other = await self.app.push_screen_wait(
-            Line(f"Compare {whole.execution.number} with which execution?", known, True)
-        )
-        if other is not None:
-            line = self.actions.line
-            first = line.reference(int(other)) if other.isdigit() else other
-            self.post_message(RunCommand("diff", first, line.reference(whole.execution.number)))
-
-    def action_replay(self) -> None:
-        """Runs today's code against what is recorded."""
-        if self._shown is not None:
-            self.post_message(RunCommand("replay", self.actions.line.reference(self._shown.number)))
-
-    @work
-    async def action_export(self) -> None:
-        """Writes what is shown, with its tree, to a file."""
-        if self._shown is None:
-            return
-        number = self._shown.number
-        file = await self.app.push_screen_wait(
-            Line(f"Write {number} and its tree to which file?", f"execution-{number}.polos", True)
-        )
-        if file is not None:
-            self.post_message(RunCommand("export", self.actions.line.reference(number), "-o", file))
+        return PublishEvent(*event_of(self.whole, self.key))

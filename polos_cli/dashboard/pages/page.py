@@ -15,9 +15,10 @@ from textual.widgets import Footer
 
 from polos.errors import PolosError
 from polos_cli.dashboard import editor
-from polos_cli.dashboard.actions import Actions, Deed
+from polos_cli.dashboard.actions import Actions, Deed, to_json
 from polos_cli.dashboard.reading import Reading
 from polos_cli.dashboard.widgets.lines import Lines
+from polos_cli.dashboard.widgets.payload import PayloadTree
 from polos_cli.dashboard.widgets.standing import Standing, StandingLine
 from polos_cli.dashboard.widgets.tabs import Tabs
 
@@ -101,6 +102,7 @@ class Page(Screen[None]):
     def __init__(self, reading: Reading, actions: Actions) -> None:
         super().__init__()
         self.reading, self.actions = reading, actions
+        self._standing = Standing("")
         self._polled_at = 0.0
 
     def compose(self) -> ComposeResult:
@@ -137,7 +139,35 @@ class Page(Screen[None]):
 
     def stands(self, standing: Standing) -> None:
         """Shows how things stand."""
+        self._standing = standing
         self.query_one(StandingLine).show(standing, self.narrowed())
+
+    async def narrow(self) -> None:
+        """Shows what is narrowed otherwise, and says so."""
+        await self._guarded(self.look(News(is_all=True)))
+        self.stands(self._standing)
+
+    def start_named(self) -> StartWorkflow:
+        """Returns the message that starts the workflow under the cursor, or one that is named."""
+        return StartWorkflow("")
+
+    def event_named(self) -> PublishEvent:
+        """Returns the message that sends an event: the one that is meant here, if there is one."""
+        return PublishEvent()
+
+    def open(self, reference: str) -> None:
+        """Shows an execution, where this is the page of executions."""
+
+    @property
+    def command(self) -> str:
+        """The command that shows the same."""
+        raise NotImplementedError
+
+    @property
+    def copied(self) -> str | None:
+        """The value under the cursor as JSON, while keys go to values."""
+        focused = self.focused
+        return to_json(focused.value, indent=True) if isinstance(focused, PayloadTree) else None
 
     def narrowed(self) -> str:
         """Returns what this page is narrowed to, as it was typed."""

@@ -115,8 +115,10 @@ class Detail(Vertical):
         room = max(8, self.size.width - 2)
         text = "\n".join(clip(line, room) for line in lines)
         if text != self._told:
+            is_as_high = text.count("\n") == self._told.count("\n")  # else all below it moves
             self._told = text
-            self.query_one("#title", Static).update(Content(sanitize(text, multiline=True)))
+            shown = Content(sanitize(text, multiline=True))
+            self.query_one("#title", Static).update(shown, layout=not is_as_high)
 
     # ── the past ─────────────────────────────────────────────────────────────────────────────────────
 
