@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import orjson
@@ -70,7 +71,7 @@ class DrivenPage(Page):
         if (whole := await self.under_cursor()) is not None:
             from polos_cli.dashboard.pages.forking import fork
 
-            await self._guarded(fork(self, whole.execution, self.key))
+            await self._guarded(partial(fork, self, whole.execution, self.key))
 
     @work
     async def action_diff(self) -> None:

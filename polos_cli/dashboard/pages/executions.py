@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import work
@@ -107,13 +108,15 @@ class ExecutionsPage(DrivenPage):
         if row is None:
             return
         family = whole.tree.executions.keys() | {row.number} if whole is not None else {row.number}
-        if not (is_all or self._owes & family) or self.reading.clock.monotonic() < self._read_until:
+        self._owes &= family
+        if not is_all and (not self._owes or self.reading.clock.monotonic() < self._read_until):
             return
         self._owes = frozenset()
         await self._show(row)
 
     async def glance(self) -> None:
-        """See `Page`: lines are captured without a word in the event log, and written a moment later."""
+        """See `Page`: what was not read at once; and lines are captured without a word in the event log."""
+        await self._catch_up()
         detail = self.query_one(Detail)
         whole = detail.whole
         if whole is None or self.reading.clock.now() - (whole.execution.ended_at or self.reading.clock.now()) > LATE:
@@ -140,12 +143,13 @@ class ExecutionsPage(DrivenPage):
             tree = self.query_one(StepTree)
             if tree.is_open:
                 tree.redraw()
-        if self._owes:
-            self.reads(self._catch_up(), "look")
+        row = self.query_one(ExecutionList).row
+        if row is not None:  # what was not turned to, since it ran by
+            self.on_execution_list_moved(ExecutionList.Moved(row, by_hand=False))
 
     def on_execution_list_wanted(self, wanted: ExecutionList.Wanted) -> None:
         """Brings the next page."""
-        self.reads(self._extend(wanted.before), "page")
+        self.reads(partial(self._extend, wanted.before), "page")
 
     async def _extend(self, before: int) -> None:
         rows = await self.reading.page(self.filter, before)
@@ -155,20 +159,22 @@ class ExecutionsPage(DrivenPage):
         """Shows the execution under the cursor, unless another one was opened, and only the rows have moved."""
         if self._is_pinned and not moved.by_hand:
             return
-        if moved.row is None or self._shown is None or moved.row.number != self._shown.number:
-            now = self.reading.clock.monotonic()
-            if not moved.by_hand and self._shown is not None and now < self._turned_at + TURNS:
-                return  # the newest ones run by under the cursor: one of them is shown for a while
-            self._turned_at = now
+        is_other = moved.row is None or self._shown is None or moved.row.number != self._shown.number
+        if is_other and (moved.by_hand or self._shown is None or self._may_turn()):
+            self._turned_at = self.reading.clock.monotonic()
             self._opened, self._is_pinned = [], False
             self._turn_to(moved.row)
+
+    def _may_turn(self) -> bool:
+        """While the newest ones run by under the cursor, one of them is shown for a while."""
+        return self.reading.clock.monotonic() >= self._turned_at + TURNS
 
     def _turn_to(self, row: ExecutionRow | None) -> None:
         self._shown, self._read_until = row, 0.0
         if row is None:
             self.query_one(Detail).show(None)
         else:
-            self.reads(self._soon(row), "look")
+            self.reads(partial(self._soon, row), "look")
 
     async def _soon(self, row: ExecutionRow) -> None:
         await asyncio.sleep(0.03)  # a cursor that runs over the list reads none of them
@@ -184,11 +190,11 @@ class ExecutionsPage(DrivenPage):
 
     def on_detail_opened(self, opened: Detail.Opened) -> None:
         """Goes to another execution of the tree; escape comes back."""
-        self.reads(self._go_to(str(opened.number), keeps=True), "look")
+        self.reads(partial(self._go_to, str(opened.number), keeps=True), "look")
 
     def open(self, reference: str) -> None:
         """Shows an execution, wherever it is in the list."""
-        self.reads(self._go_to(reference, keeps=False), "look")
+        self.reads(partial(self._go_to, reference, keeps=False), "look")
 
     async def _go_to(self, reference: str, keeps: bool) -> None:
         row = await self.reading.one(reference)
@@ -202,7 +208,7 @@ class ExecutionsPage(DrivenPage):
 
     def on_detail_history_wanted(self, wanted: Detail.HistoryWanted) -> None:
         """Reads the past of what is shown."""
-        self.reads(self._history(wanted.by), "look")
+        self.reads(partial(self._history, wanted.by), "look")
 
     async def _history(self, by: int) -> None:
         detail = self.query_one(Detail)
@@ -254,9 +260,12 @@ class ExecutionsPage(DrivenPage):
             await self.narrow()
 
     async def under_cursor(self) -> Whole | None:
-        """Returns what is shown, read first where the cursor was quicker than the reading: nothing is done to another one."""
-        if self._shown is not None and (self.whole is None or self.whole.execution.number != self._shown.number):
-            await self._guarded(self._show(self._shown))
+        """Returns what is shown, as it is now: nothing is done to another one, nor by what it was before."""
+        if self._shown is None:
+            return None
+        if not self._is_pinned:
+            self.query_one(ExecutionList).go_to(self._shown.number)  # and no newer one comes under it
+        await self._guarded(partial(self._show, self._shown))
         whole = self.whole
         return (
             whole

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -144,8 +145,8 @@ class Page(Screen[None]):
 
     async def narrow(self) -> None:
         """Shows what is narrowed otherwise, and says so."""
-        await self._guarded(self.look(News(is_all=True)))
         self.stands(self._standing)
+        await self._guarded(partial(self.look, News(is_all=True)))
 
     def start_named(self) -> StartWorkflow:
         """Returns the message that starts the workflow under the cursor, or one that is named."""
@@ -173,13 +174,13 @@ class Page(Screen[None]):
         """Returns what this page is narrowed to, as it was typed."""
         return ""
 
-    def reads(self, reading: Coroutine[Any, Any, None], group: str = "reads") -> None:
+    def reads(self, reading: Callable[[], Coroutine[Any, Any, None]], group: str) -> None:
         """Reads beside what goes on; an earlier one of the same group is given up."""
-        self.run_worker(self._guarded(reading), exclusive=True, group=group)
+        self.run_worker(partial(self._guarded, reading), exclusive=True, group=group)  # type: ignore[arg-type]  # is async
 
-    async def _guarded(self, reading: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, reading: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await reading
+            await reading()
         except NoMatches:
             pass  # the page is being closed
         except PolosError as error:

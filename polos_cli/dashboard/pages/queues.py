@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from textual.app import ComposeResult
@@ -60,7 +61,7 @@ class QueuesPage(Page):
         """Shows the holders of the one under the cursor."""
         if moved.rows.id == "queues":
             one = self._found.get(moved.key) if isinstance(moved.key, tuple) else None
-            self.reads(self._holders(one), "holders")
+            self.reads(partial(self._holders, one), "holders")
 
     async def _holders(self, one: QueueState | None) -> None:
         now = self.reading.clock.now()

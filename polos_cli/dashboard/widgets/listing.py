@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection
 
+from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
@@ -16,12 +17,18 @@ from polos_cli.dashboard.reading import PAGE, ExecutionRow
 from polos_cli.dashboard.widgets.lines import Lines
 from polos_cli.output import style
 
+KEPT = 1_000
+"""Rows that are kept while the newest ones are followed."""
 AHEAD = 100
 """Rows before the end of what is there at which more is asked for."""
 
 
 class ExecutionList(Lines):
-    """The rows, newest first, with a cursor."""
+    """The rows, newest first, with a cursor.
+
+    Until somebody moves it the cursor stands on the newest row, whichever that is (`follows`); from then on, on its execution.
+    ``g`` goes back to the newest.
+    """
 
     class Moved(Message):
         """The cursor stands on another execution, or on none; `by_hand`: it was moved, else the rows were."""
@@ -44,6 +51,7 @@ class ExecutionList(Lines):
         super().__init__()
         self._clock = clock
         self.rows: list[ExecutionRow] = []
+        self.follows = True
         self._is_whole = False
         self._asked: int | None = None
 
@@ -61,9 +69,10 @@ class ExecutionList(Lines):
         held = self.row
         self.rows, self._is_whole, self._asked = rows, is_whole, None
         self.changed()
-        at = next((i for i, row in enumerate(rows) if held is not None and row.number == held.number), None)
+        kept = None if self.follows else held
+        at = next((i for i, row in enumerate(rows) if kept is not None and row.number == kept.number), None)
         with self.prevent(self.Moved):
-            self.cursor = at if at is not None else min(self.cursor, max(0, len(rows) - 1))
+            self.cursor = at if at is not None else 0 if self.follows else min(self.cursor, max(0, len(rows) - 1))
         self._shifted()
 
     def merge(self, newest: list[ExecutionRow]) -> None:
@@ -77,7 +86,10 @@ class ExecutionList(Lines):
         self.rows[: self._at(bottom - 1)] = newest  # below it nothing has changed
         self.changed()
         grown = len(self.rows) - before
-        if grown and held is not None and self.cursor:  # what the person looks at does not move
+        if self.follows and len(self.rows) > KEPT:  # they can be had again
+            del self.rows[KEPT:]
+            self._is_whole, self._asked = False, None
+        if grown and held is not None and not self.follows:  # what the person looks at does not move
             at = self._at(held.number)
             with self.prevent(self.Moved):
                 self.cursor = min(at, max(0, len(self.rows) - 1))
@@ -108,8 +120,34 @@ class ExecutionList(Lines):
         self._is_whole, self._asked = is_whole, None
         self.changed()
 
+    def action_move(self, by: int) -> None:
+        """See `Lines`."""
+        self.follows = False
+        super().action_move(by)
+
+    def action_last(self) -> None:
+        """See `Lines`."""
+        self.follows = False
+        super().action_last()
+
+    def action_first(self) -> None:
+        """Goes to the newest, and stays with the newest."""
+        self.follows = True
+        super().action_first()
+
+    def action_open(self) -> None:
+        """See `Lines`."""
+        self.follows = False
+        super().action_open()
+
+    def on_click(self, event: events.Click) -> None:
+        """See `Lines`."""
+        self.follows = False
+        super().on_click(event)
+
     def go_to(self, number: int) -> bool:
-        """Puts the cursor on an execution, if it is there; tells whether it is."""
+        """Puts the cursor on an execution, and keeps it there, if it is there; tells whether it is."""
+        self.follows = False
         at = self._at(number)
         if at < len(self.rows) and self.rows[at].number == number:
             self.cursor = at
@@ -120,7 +158,10 @@ class ExecutionList(Lines):
         """See `Lines`."""
         room = self._name_room(width)
         ident = f"{'number':>7} {'id':<6} " if width >= 60 else f"{'number':>7} "
-        pieces = [piece(f"  {ident}", "dim"), piece("workflow", "dim", room)]
+        above = round(self.scroll_y)
+        newer = piece(f"   ↑ {above:,} newer (g)"[: max(0, room - 8)], "cyan") if above else piece("")
+        pieces = [piece(f"  {ident}", "dim"), piece("workflow", "dim"), newer]
+        pieces.append(piece(" " * (room - 8 - newer.cell_length)))
         return line([*pieces, piece(" status", "dim", 11), piece("age", "dim", 8, right=True),
                      piece("took", "dim", 10, right=True)], width)  # fmt: skip
 
@@ -160,6 +201,8 @@ class ExecutionList(Lines):
     def watch_scroll_y(self, before: float, now: float) -> None:
         """See `ScrollView`; asks for more where the end is near."""
         super().watch_scroll_y(before, now)
+        if self.head is not None:
+            self.head.refresh()
         self._ask_for_more()
 
     def _ask_for_more(self) -> None:
