@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def _run(folder: Path) -> None:
-    terminal = Terminal(folder, "run order order_id=A1 amount:=1200", 92, 17)
+    terminal = Terminal(folder, "run order order_id=A1 amount:=1200", 92, 27)
     terminal.until("approve?")
     terminal.keys("y", "Enter")
     terminal.until("shipped")

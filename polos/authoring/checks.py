@@ -64,7 +64,11 @@ def check_topic(key: str, topic: str) -> None:
 def call_site(depth: int = 2) -> str:
     """Returns ``file:line`` of the caller's caller; files under the working folder by their relative name."""
     frame = sys._getframe(depth)
-    name = frame.f_code.co_filename
+    return f"{short_file(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def short_file(name: str) -> str:
+    """Returns a file's relative name where it is under the working folder, else its last two parts."""
     short = _sites.get(name)
     if short is None:
         try:
@@ -72,7 +76,7 @@ def call_site(depth: int = 2) -> str:
         except (ValueError, OSError):
             short = "/".join(Path(name).parts[-2:])
         _sites[name] = short
-    return f"{short}:{frame.f_lineno}"
+    return short
 
 
 def check_callable(key: str, fn: object) -> None:

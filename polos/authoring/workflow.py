@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from polos.authoring.checks import WORKFLOW_ID, checked_aliases
+from polos.authoring.checks import WORKFLOW_ID, checked_aliases, short_file
 from polos.authoring.registry import REGISTRY
 from polos.authoring.typed import MISSING
 from polos.core.model import Stored
@@ -73,8 +73,6 @@ class Workflow:
         self.state_schema = check_schema(self.id, state_schema)
         self.description = description or inspect.getdoc(fn)
         self.run_timeout_seconds = run_timeout_seconds
-        code = fn.__code__
-        self.site = f"{code.co_filename}:{code.co_firstlineno}"
         self._take_parameters(fn)
         if run_timeout_seconds is not None and not 0 < run_timeout_seconds < 1e9:
             raise UsageError(f"run_timeout_seconds of {self.id!r} is seconds above 0, not {run_timeout_seconds!r}")
@@ -82,6 +80,12 @@ class Workflow:
         self.__doc__ = fn.__doc__
         self.__module__ = fn.__module__
         self.__wrapped__ = fn
+
+    @property
+    def site(self) -> str:
+        """Where it stands: ``file:line``, as the sites of steps are written."""
+        code = self.fn.__code__
+        return f"{short_file(code.co_filename)}:{code.co_firstlineno}"
 
     def _take_parameters(self, fn: Callable[..., Any]) -> None:
         parameters = [

@@ -52,7 +52,7 @@ async def _show(
         is_own = database is None or settings_for().database == settings_for(database).database
         actions = Actions(client, CommandLine(None if is_own else database, bundle))
         if hasattr(os, "nice"):
-            os.nice(5)  # what is looked at comes before the looking
+            os.nice(10)  # what is looked at comes before the looking
         app = Dashboard(Reading(client, clock), actions, name, theme=theme, is_bundle=is_bundle)
         await app.run_async()
         return app.return_code or 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import time
@@ -15,7 +16,7 @@ from tests.cli.shell import POLOS, Shell
 class Terminal:
     """A command on a pseudo-terminal of 24 rows and 80 columns."""
 
-    def __init__(self, shell: Shell, *arguments: str, is_its_own: bool = False) -> None:
+    def __init__(self, shell: Shell, *arguments: str, is_its_own: bool = False, **env: str) -> None:
         """`is_its_own`: the terminal that its session has, as a shell gives it."""
         self._ours, theirs = pty.openpty()
         import fcntl
@@ -24,7 +25,7 @@ class Terminal:
 
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.process = subprocess.Popen(
-            [*POLOS, *arguments], cwd=shell.folder, env={**shell.env, "TERM": "xterm-256color"}, stdin=theirs, stdout=theirs,
+            [*POLOS, *arguments], cwd=shell.folder, env={**shell.env, "TERM": "xterm-256color", **env}, stdin=theirs, stdout=theirs,
             stderr=theirs, start_new_session=True,
             preexec_fn=(lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)) if is_its_own else None,
         )  # fmt: skip
@@ -120,3 +121,35 @@ def test_the_dev_server_lends_the_terminal_to_the_dashboard(tmp_path: Path) -> N
     os.kill(terminal.process.pid, 2)
     terminal.until(None)
     assert terminal.close() == 0
+
+
+def test_the_dashboard_keeps_to_no_color_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".", "--template", "approval").code == 0
+    shell.polos("invoke", "approval", "item=Pen", "amount:=3")
+    terminal = Terminal(shell, "dashboard", NO_COLOR="1")
+    terminal.until("queued")
+    terminal.type("q")
+    terminal.until(None)
+    assert terminal.close() == 0
+    styles = {code for found in re.findall(r"\x1b\[([0-9;]+)m", terminal.seen) for code in found.split(";")}
+    assert not {code for code in styles if re.fullmatch(r"3[0-7]|4[0-7]|9[0-7]|10[0-7]|38|48", code)}, styles
+    assert terminal.seen.rindex("\x1b[?1049l") > terminal.seen.rindex("\x1b[?1049h")
+    assert terminal.seen.rindex("\x1b[?25h") > terminal.seen.rindex("\x1b[?25l"), "the cursor is back"
+
+
+def test_the_dashboard_says_where_it_cannot_be_shown(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".").code == 0
+    refused = shell.polos("dashboard")
+    assert (
+        refused.code == 2 and "needs a terminal that can move its cursor" in refused.err and "polos ps" in refused.err
+    )
+    terminal = Terminal(shell, "dashboard", TERM="dumb")
+    terminal.until("needs a terminal that can move its cursor")
+    terminal.until(None)
+    assert terminal.close() == 2 and "\x1b[" not in terminal.seen
+    wrong = Terminal(shell, "dashboard", "--theme", "pink")
+    wrong.until("there is no theme 'pink'")
+    wrong.until(None)
+    assert wrong.close() == 2

@@ -5,29 +5,24 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from textual import work
-from textual.app import ComposeResult
 from textual.binding import Binding
 
 from polos.core import codec
 from polos.core.model import Event
 from polos_cli.dashboard.actions import to_json
 from polos_cli.dashboard.dialogs.line import Line
-from polos_cli.dashboard.pages.page import News, Page, PublishEvent
-from polos_cli.dashboard.widgets.lines import Heading
+from polos_cli.dashboard.pages.page import News, PublishEvent
+from polos_cli.dashboard.pages.tabular import TablePage
 from polos_cli.dashboard.widgets.payload import PayloadTree, Section
 from polos_cli.dashboard.widgets.tables import Row, Rows
 from polos_cli.session import clock_time
 
 
-class EventsPage(Page):
+class EventsPage(TablePage):
     """The table, and below it the data."""
 
     NAME = "events"
-    DEFAULT_CSS = """
-    EventsPage Rows { height: 3fr; margin: 0 1; }
-    EventsPage Heading { margin: 0 1; }
-    EventsPage PayloadTree { height: 2fr; padding: 0 1; }
-    """
+    POLLS = 0.0
     BINDINGS: ClassVar = [
         Binding("slash", "filter", "filter", key_display="/"), Binding("e", "app.event", "send an event"),
     ]  # fmt: skip
@@ -37,18 +32,10 @@ class EventsPage(Page):
         self._topic = ""
         self._found: dict[int, Event] = {}
 
-    def content(self) -> ComposeResult:
-        """See `Page`."""
-        rows = Rows(
-            ("position", "time", "topic", "type", "data"), right=(0,), empty="no event was published yet: e sends one"
-        )
-        yield Heading(rows)
-        yield rows
-        yield PayloadTree(classes="below")
-
-    def on_mount(self) -> None:
-        """Begins in the table."""
-        self.query_one(Rows).focus()
+    def table(self) -> Rows:
+        """See `TablePage`."""
+        heads = ("position", "time", "topic", "type", "data")
+        return Rows(heads, right=(0,), spare=(0,), empty="no event was published yet: e sends one")
 
     def narrowed(self) -> str:
         """See `Page`."""
@@ -60,23 +47,19 @@ class EventsPage(Page):
             return
         found = await self.reading.events(self._topic)
         self._found = {one.position: one for one in found}
-        self.query_one(Rows).show([_row(one) for one in found])
+        self._rows.show([_row(one) for one in found])
 
     def tick(self) -> None:
         """Nothing here grows old."""
 
     def on_rows_moved(self, moved: Rows.Moved) -> None:
         """Shows the data of the one under the cursor."""
-        event = self._found.get(moved.key) if isinstance(moved.key, int) else None
+        event = self.chosen(self._found)
         sections = [] if event is None else [
             Section("data", codec.plain(event.data)),
             Section("about", {"topic": event.topic, "sequence": event.sequence, "id": event.id}, "dim"),
         ]  # fmt: skip
         self.query_one(PayloadTree).show(sections, moved.key)
-
-    def on_rows_opened(self, opened: Rows.Opened) -> None:
-        """Goes to the data."""
-        self.query_one(PayloadTree).focus()
 
     @work
     async def action_filter(self) -> None:
@@ -90,8 +73,7 @@ class EventsPage(Page):
 
     def event_named(self) -> PublishEvent:
         """Returns the message that sends an event like the one under the cursor."""
-        key = self.query_one(Rows).key
-        event = self._found.get(key) if isinstance(key, int) else None
+        event = self.chosen(self._found)
         return (
             PublishEvent()
             if event is None

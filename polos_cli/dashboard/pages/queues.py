@@ -9,7 +9,8 @@ from textual.app import ComposeResult
 
 from polos.core.durations import show_duration
 from polos.core.manifest import QueueState
-from polos_cli.dashboard.pages.page import News, OpenExecution, Page
+from polos_cli.dashboard.pages.page import News, OpenExecution
+from polos_cli.dashboard.pages.tabular import TablePage
 from polos_cli.dashboard.reading import ExecutionRow
 from polos_cli.dashboard.widgets.lines import Heading
 from polos_cli.dashboard.widgets.tables import Row, Rows
@@ -19,48 +20,39 @@ SHOWN = 50
 """Holders that are listed."""
 
 
-class QueuesPage(Page):
+class QueuesPage(TablePage):
     """The table, and below it the executions that hold a place in the one under the cursor."""
 
     NAME = "queues"
-    POLLS = 1.0
-    DEFAULT_CSS = """
-    QueuesPage Rows { height: 1fr; margin: 0 1; }
-    QueuesPage Heading { margin: 0 1; }
-    """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._found: dict[tuple[str, str], QueueState] = {}
 
-    def content(self) -> ComposeResult:
-        """See `Page`."""
+    def table(self) -> Rows:
+        """See `TablePage`."""
         empty = 'no queues: @workflow(queue=polos.queue("mail", 3)) declares one'
-        rows = Rows(
+        return Rows(
             ("queue", "key", "limit", "running", "waiting", "first since"), right=(2, 3, 4, 5), empty=empty, id="queues"
         )
-        yield Heading(rows)
-        yield rows
-        holders = Rows(
-            ("holds a place", "workflow", "status", "for"), right=(0, 3), empty="nothing holds a place", id="holders"
-        )
+
+    def below(self) -> ComposeResult:
+        """See `TablePage`."""
+        heads = ("holds a place", "workflow", "status", "for")
+        holders = Rows(heads, right=(0, 3), empty="nothing holds a place", id="holders")
         yield Heading(holders, classes="below")
         yield holders
-
-    def on_mount(self) -> None:
-        """Begins in the table."""
-        self.query_one("#queues").focus()
 
     async def look(self, news: News) -> None:
         """See `Page`."""
         now = self.reading.clock.now()
         self._found = {(one.name, one.concurrency_key): one for one in await self.reading.queues()}
-        self.query_one("#queues", Rows).show([_row(one, now) for one in self._found.values()])
+        self._rows.show([_row(one, now) for one in self._found.values()])
 
     def on_rows_moved(self, moved: Rows.Moved) -> None:
         """Shows the holders of the one under the cursor."""
         if moved.rows.id == "queues":
-            one = self._found.get(moved.key) if isinstance(moved.key, tuple) else None
+            one = self.chosen(self._found)
             self.reads(partial(self._holders, one), "holders")
 
     async def _holders(self, one: QueueState | None) -> None:
@@ -68,7 +60,7 @@ class QueuesPage(Page):
         rows = [] if one is None else await self.reading.some(one.running[:SHOWN])
         self.query_one("#holders", Rows).show([_holder(row, now) for row in rows])
 
-    def on_rows_opened(self, opened: Rows.Opened) -> None:
+    def open_row(self, opened: Rows.Opened) -> None:
         """Opens a holder; goes to the holders."""
         if opened.rows.id == "holders":
             self.post_message(OpenExecution(str(opened.key)))

@@ -12,68 +12,59 @@ from polos import schedules
 from polos.authoring.payload import instant
 from polos.core.durations import show_duration
 from polos.core.manifest import Schedule
-from polos_cli.dashboard.pages.page import Do, News, OpenExecution, Page
-from polos_cli.dashboard.widgets.lines import Heading
+from polos_cli.dashboard.pages.page import Do, News, OpenExecution
+from polos_cli.dashboard.pages.tabular import TablePage
 from polos_cli.dashboard.widgets.tables import Row, Rows
 from polos_cli.dashboard.widgets.texts import Text, Texts
 
 _NEXT = 20
 
 
-class SchedulesPage(Page):
+class SchedulesPage(TablePage):
     """The table, and below it the next times of the one under the cursor."""
 
     NAME = "schedules"
-    POLLS = 1.0
-    DEFAULT_CSS = """
-    SchedulesPage Rows { height: 3fr; margin: 0 1; }
-    SchedulesPage Heading { margin: 0 1; }
-    SchedulesPage Texts { height: 2fr; padding: 0 1; }
-    """
     BINDINGS: ClassVar = [Binding("t", "trigger", "trigger now"), Binding("p", "pause", "pause or resume")]
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._found: dict[str, Schedule] = {}
 
-    def content(self) -> ComposeResult:
-        """See `Page`."""
-        empty = 'no schedules: @workflow(schedule="0 9 * * *") declares one'
+    def table(self) -> Rows:
+        """See `TablePage`."""
         heads = ("schedule", "cron", "next", "in", "last", "started", "skipped", "missed", "state")
-        rows = Rows(heads, right=(3, 5, 6, 7), spare=(4, 6, 7, 5), empty=empty)
-        yield Heading(rows)
-        yield rows
-        yield Texts(classes="below")
+        empty = 'no schedules: @workflow(schedule="0 9 * * *") declares one'
+        return Rows(heads, right=(3, 5, 6, 7), spare=(4, 6, 7, 5), empty=empty)
 
-    def on_mount(self) -> None:
-        """Begins in the table."""
-        self.query_one(Rows).focus()
+    def below(self) -> ComposeResult:
+        """See `TablePage`."""
+        yield Texts(classes="below")
 
     async def look(self, news: News) -> None:
         """See `Page`."""
         now = self.reading.clock.now()
         self._found = {one.id: one for one in await self.reading.schedules()}
-        self.query_one(Rows).show([_row(one, now) for one in self._found.values()])
+        self._rows.show([_row(one, now) for one in self._found.values()])
 
     def tick(self) -> None:
         """Times are told anew each second."""
 
     def on_rows_moved(self, moved: Rows.Moved) -> None:
         """Shows the next times of the one under the cursor."""
-        one = self._found.get(str(moved.key))
+        one = self.chosen(self._found)
         lines = [] if one is None else _lines(one)
         shown = self.query_one(Texts)
         shown.show(lines, is_other=shown.of != moved.key)
         shown.of = moved.key
 
-    def on_rows_opened(self, opened: Rows.Opened) -> None:
+    def open_row(self, opened: Rows.Opened) -> None:
         """Opens the execution that it started last."""
-        one = self._found.get(str(opened.key))
+        one = self.chosen(self._found)
         if one is not None and one.execution is not None:
             self.post_message(OpenExecution(str(one.execution)))
 
     def _do(self, what: Literal["trigger", "pause", "resume"]) -> None:
-        one = self._found.get(str(self.query_one(Rows).key))
+        one = self.chosen(self._found)
         if one is not None:
             self.post_message(Do(self.actions.schedule(one, what)))
 
@@ -83,7 +74,7 @@ class SchedulesPage(Page):
 
     def action_pause(self) -> None:
         """Pauses it, or lets it go on."""
-        one = self._found.get(str(self.query_one(Rows).key))
+        one = self.chosen(self._found)
         self._do("resume" if one is not None and one.is_paused else "pause")
 
     @property

@@ -4,54 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from textual.app import ComposeResult
-
 from polos.core.durations import show_duration
 from polos.core.manifest import WorkerInfo
-from polos_cli.dashboard.pages.page import News, Page
-from polos_cli.dashboard.widgets.lines import Heading
+from polos_cli.dashboard.pages.page import News
+from polos_cli.dashboard.pages.tabular import TablePage
 from polos_cli.dashboard.widgets.payload import PayloadTree, Section
 from polos_cli.dashboard.widgets.tables import Row, Rows
 
 _TAKES = {"all": "all that it can run", "own": "what it started", "rest": "what no other takes", "none": "nothing new"}
 
 
-class WorkersPage(Page):
+class WorkersPage(TablePage):
     """The table, and below it the workflows of the one under the cursor."""
 
     NAME = "workers"
-    POLLS = 1.0
-    DEFAULT_CSS = """
-    WorkersPage Rows { height: 1fr; margin: 0 1; }
-    WorkersPage Heading { margin: 0 1; }
-    WorkersPage PayloadTree { height: 1fr; padding: 0 1; }
-    """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._found: dict[str, WorkerInfo] = {}
 
-    def content(self) -> ComposeResult:
-        """See `Page`."""
-        rows = Rows(("process", "project", "code", "takes", "workflows", "up for"), right=(0, 4, 5),
+    def table(self) -> Rows:
+        """See `TablePage`."""
+        return Rows(("process", "project", "code", "takes", "workflows", "up for"), right=(0, 4, 5),
                     empty="no worker is up: polos dev, polos worker and polos run are workers")  # fmt: skip
-        yield Heading(rows)
-        yield rows
-        yield PayloadTree(classes="below")
-
-    def on_mount(self) -> None:
-        """Begins in the table."""
-        self.query_one(Rows).focus()
 
     async def look(self, news: News) -> None:
         """See `Page`."""
         now = self.reading.clock.now()
         self._found = {one.id: one for one in await self.reading.workers()}
-        self.query_one(Rows).show([_row(one, now) for one in self._found.values()])
+        self._rows.show([_row(one, now) for one in self._found.values()])
 
     def on_rows_moved(self, moved: Rows.Moved) -> None:
         """Shows the one under the cursor."""
-        one = self._found.get(str(moved.key))
+        one = self.chosen(self._found)
         sections = [] if one is None else [Section("workflows", sorted(one.workflow_ids)), Section("id", one.id, "dim")]
         self.query_one(PayloadTree).show(sections, moved.key)
 

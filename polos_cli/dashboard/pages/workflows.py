@@ -5,66 +5,52 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import orjson
-from textual.app import ComposeResult
 from textual.binding import Binding
 
 from polos.core.manifest import Declared
-from polos_cli.dashboard.pages.page import News, Page, StartWorkflow
-from polos_cli.dashboard.widgets.lines import Heading
+from polos_cli.dashboard.pages.page import News, StartWorkflow
+from polos_cli.dashboard.pages.tabular import TablePage
 from polos_cli.dashboard.widgets.payload import PayloadTree, Section
 from polos_cli.dashboard.widgets.tables import Row, Rows
 
 
-class WorkflowsPage(Page):
+class WorkflowsPage(TablePage):
     """The table, and below it what is known of the one under the cursor."""
 
     NAME = "workflows"
-    POLLS = 1.0
-    DEFAULT_CSS = """
-    WorkflowsPage Rows { height: 2fr; margin: 0 1; }
-    WorkflowsPage Heading { margin: 0 1; }
-    WorkflowsPage PayloadTree { height: 3fr; padding: 0 1; }
-    """
     BINDINGS: ClassVar = [Binding("enter", "start", "start", show=False)]
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._found: dict[str, Declared] = {}
 
-    def content(self) -> ComposeResult:
-        """See `Page`."""
-        empty = "no worker has told of its workflows yet: polos dev, polos worker or polos run do"
-        rows = Rows(("workflow", "input", "queue", "about"), empty=empty)
-        yield Heading(rows)
-        yield rows
-        yield PayloadTree(classes="below")
-
-    def on_mount(self) -> None:
-        """Begins in the table."""
-        self.query_one(Rows).focus()
+    def table(self) -> Rows:
+        """See `TablePage`."""
+        empty = "no worker has told of its workflows yet: polos dev and polos worker do"
+        return Rows(("workflow", "input", "queue", "about"), empty=empty)
 
     async def look(self, news: News) -> None:
         """See `Page`."""
         self._found = {one.workflow_id: one for one in await self.reading.workflows()}
-        self.query_one(Rows).show([_row(one) for one in self._found.values()])
+        self._rows.show([_row(one) for one in self._found.values()])
 
     def on_rows_moved(self, moved: Rows.Moved) -> None:
         """Shows what is known of the one under the cursor."""
-        one = self._found.get(str(moved.key))
+        one = self.chosen(self._found)
         self.query_one(PayloadTree).show([] if one is None else _sections(one), moved.key)
 
-    def on_rows_opened(self, opened: Rows.Opened) -> None:
+    def open_row(self, opened: Rows.Opened) -> None:
         """Starts the one that was opened."""
         self.post_message(StartWorkflow(str(opened.key)))
 
     def start_named(self) -> StartWorkflow:
         """Returns the message that starts the one under the cursor."""
-        return StartWorkflow(str(self.query_one(Rows).key or ""))
+        return StartWorkflow(str(self._rows.key or ""))
 
     @property
     def command(self) -> str:
         """The command that shows the one under the cursor."""
-        key = self.query_one(Rows).key
+        key = self._rows.key
         return self.actions.line.text("workflows", *([str(key)] if key else []))
 
 

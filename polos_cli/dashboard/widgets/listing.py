@@ -141,9 +141,8 @@ class ExecutionList(Lines):
         super().action_open()
 
     def on_click(self, event: events.Click) -> None:
-        """See `Lines`."""
+        """See `Lines`, whose own is called too."""
         self.follows = False
-        super().on_click(event)
 
     def go_to(self, number: int) -> bool:
         """Puts the cursor on an execution, and keeps it there, if it is there; tells whether it is."""

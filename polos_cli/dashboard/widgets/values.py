@@ -216,7 +216,8 @@ def moment_of(events: Sequence[Event], at: int) -> str:
     """Returns what has just happened at a moment of the past: the event `at`, from 0."""
     event = events[at]
     data = orjson.loads(event.data.text)
-    key = data.get("key") if isinstance(data, dict) else None
+    facts = data if isinstance(data, dict) else {}
+    key = facts.get("key") or (facts.get("execution") if str(event.type).startswith("workflow_") else None)
     since = show_duration(max(0, event.created_at - events[0].created_at))
     return f"{at + 1} of {len(events)}, after {since}: {event.type or 'published'}{f' {key}' if key else ''}"
 
