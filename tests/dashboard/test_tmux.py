@@ -32,7 +32,7 @@ class Terminal:
     def start(self, command: str, env: dict[str, str]) -> None:
         environment = " ".join(f"{name}='{value}'" for name, value in env.items())
         self.tmux("-f", "/dev/null", "new-session", "-d", "-s", "t", "-x", "120", "-y", "36", "-c", str(self._folder),
-                  f"env {environment} {command}; echo it ended with $?; sleep 100")  # fmt: skip
+                  f"env -u COLUMNS -u LINES {environment} {command}; echo it ended with $?; sleep 100")  # fmt: skip
 
     @property
     def screen(self) -> str:
@@ -105,7 +105,7 @@ def test_a_session_from_a_form_to_a_comparison(tmp_path: Path, terminal: Termina
     terminal.until('edits         look_up_budget: {"item":"Laptop","budget":99}')
     terminal.keys("y")
     terminal.until("execution 2 is a fork of 1")
-    terminal.keys("Escape", "g")
+    terminal.keys("BTab", "g")  # an escape, and g at once, would be alt+g
     terminal.until("approval 2  waiting")
     terminal.keys("a")
     terminal.until("budget: 99")
