@@ -71,6 +71,7 @@ class _Screen:
         with self._grown:
             while text not in _STEERING.sub("", self._seen):
                 if not self._grown.wait(max(0.0, deadline - time.monotonic())) and time.monotonic() >= deadline:
+                    self.process.kill()
                     raise RuntimeError(f"the dashboard never showed {text!r}")
         return (time.perf_counter() - since) * 1000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,11 +13,8 @@ from textual.app import App
 from textual.binding import Binding
 from textual.css.query import NoMatches
 
-if TYPE_CHECKING:
-    from textual.command import Provider
-
-from polos.core.forms import fields_of_schema
 from polos.errors import PolosError
+from polos_cli.dashboard import terminal
 from polos_cli.dashboard.actions import Actions, Deed
 from polos_cli.dashboard.dialogs.confirm import Confirm
 from polos_cli.dashboard.dialogs.output import Output
@@ -38,6 +36,11 @@ from polos_cli.dashboard.widgets.standing import Standing
 from polos_cli.dashboard.widgets.tabs import Tabs
 from polos_cli.dashboard.widgets.texts import Text
 from polos_cli.output.sanitize import sanitize
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from polos_cli.dashboard.asking import Asking
 
 LOOK_EVERY = 0.15
 """Seconds after which news is looked for."""
@@ -104,6 +107,8 @@ class Dashboard(App[None]):
         """Looks for news, and shows it: next to nothing is done while nothing happens. What fails is tried again."""
         has_begun = False
         while True:
+            if not self.is_headless and terminal.is_gone():
+                terminal.leave()
             try:
                 if not has_begun:
                     await self._reading.begin()
@@ -117,8 +122,8 @@ class Dashboard(App[None]):
                 self._stands(problem="")
             except NoMatches:
                 return  # it is being closed
-            except PolosError as error:
-                self._stands(problem=error.message)
+            except (PolosError, sqlite3.Error, OSError) as error:
+                self._stands(problem=error.message if isinstance(error, PolosError) else str(error))
                 self._missed = dict.fromkeys(NAMES, News(is_all=True))
                 await asyncio.sleep(AGAIN)
             await asyncio.sleep(LOOK_EVERY)
@@ -200,18 +205,21 @@ class Dashboard(App[None]):
         if not deed.question or await self.push_screen_wait(Confirm(asked)) is not None:
             await self._done(deed)
 
-    async def _done(self, deed: Deed) -> None:
+    async def _done(self, deed: Deed) -> str:
+        """Does it; returns what was wrong, empty where it was done."""
         assert deed.does is not None
         try:
             said = await deed.does()
         except PolosError as error:
             wrong = [f"{path}: {message}" for path, message in getattr(error, "errors", ())]
-            self.say("\n".join([error.message, *wrong, error.hint]).strip(), is_error=True)
-            return
+            told = "\n".join([error.message, *wrong, error.hint]).strip()
+            self.say(told, is_error=True)
+            return told
         self._command = deed.command
         if self.page is not None:
             self.page.ask_again()
         self.say(f"{said}\nthe same: {deed.command}  (Y copies it)")
+        return ""
 
     @work(exclusive=True, group="command")
     async def on_run_command(self, message: RunCommand) -> None:
@@ -228,38 +236,20 @@ class Dashboard(App[None]):
     @work
     async def on_start_workflow(self, message: StartWorkflow) -> None:
         """Starts a workflow from its form."""
-        from polos_cli.dashboard.dialogs.form import Form
-
         try:
-            known = {one.workflow_id: one for one in await self._reading.workflows()}
+            await self._asking().start(self._reading, self._actions, message.workflow_id)
         except PolosError as error:
             self.say(error.message, is_error=True)
-            return
-        from polos_cli.dashboard.pages.workflows import about_of, schema_of
-
-        found = known.get(message.workflow_id)
-        schema = schema_of(found) if found is not None else {}
-        about = str(about_of(found).get("description") or "").partition("\n")[0] if found is not None else ""
-        title = f"Start {message.workflow_id}\n{about}".strip() if found is not None else "Start a workflow"
-        fields = fields_of_schema(schema)
-        text = "null" if fields is None and schema.get("type") in (None, "null") else "{}"
-        name = None if found is not None else ("workflow", message.workflow_id)
-        given = await self.push_screen_wait(Form(title, fields, text, name, edit=self._edit))
-        if given is not None:
-            await self._done(self._actions.start(message.workflow_id if found is not None else given[0], given[1]))
-
-    def _edit(self, text: str) -> str | None:
-        return self.page.edit(text) if self.page is not None else None
 
     @work
     async def on_publish_event(self, message: PublishEvent) -> None:
         """Publishes an event."""
-        from polos_cli.dashboard.dialogs.form import Form
+        await self._asking().publish(self._actions, message.topic, message.data)
 
-        form = Form("Send an event", None, message.data, ("topic", message.topic), edit=self._edit)
-        given = await self.push_screen_wait(form)
-        if given is not None:
-            await self._done(self._actions.publish(*given))
+    def _asking(self) -> Asking:
+        from polos_cli.dashboard.asking import Asking  # its widgets take long to import
+
+        return Asking(self, self._done, lambda text: self.page.edit(text) if self.page is not None else None)
 
     def action_start(self) -> None:
         """Starts the workflow under the cursor, or one that is named."""

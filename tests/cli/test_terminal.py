@@ -52,9 +52,15 @@ class Terminal:
         os.write(self._ours, text.encode())
 
     def close(self) -> int:
+        """Waits for the end, and returns the exit code."""
         code = self.process.wait(30)
         os.close(self._ours)
         return code
+
+    def hang_up(self) -> int:
+        """Takes the terminal away, and returns the exit code."""
+        os.close(self._ours)
+        return self.process.wait(30)
 
 
 def test_a_wait_for_a_person_is_asked_right_there_and_goes_on(tmp_path: Path) -> None:
@@ -153,3 +159,11 @@ def test_the_dashboard_says_where_it_cannot_be_shown(tmp_path: Path) -> None:
     wrong.until("there is no theme 'pink'")
     wrong.until(None)
     assert wrong.close() == 2
+
+
+def test_the_dashboard_ends_when_its_terminal_goes_away(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".").code == 0
+    terminal = Terminal(shell, "dashboard")  # no controlling terminal: no SIGHUP tells it
+    terminal.until("no executions yet")
+    assert terminal.hang_up() == 129

@@ -61,7 +61,12 @@ async def test_what_the_workflow_refuses_is_said_field_by_field(tmp_path: Path) 
         await shown.type('"seven"')
         await shown.press("ctrl+s")
         await shown.until(lambda: any("payload" in one and "valid integer" in one for one in shown.said))
+        await shown.asked(Form)
+        await shown.sees('"seven"', "Input should be a valid integer")  # nothing that was typed is lost
         assert len(await engine.list()) == 1
+        await shown.type("7")
+        await shown.press("ctrl+s")
+        await shown.until(lambda: shown.listed == [(2, "completed"), (1, "completed")])
 
 
 async def test_events_are_shown_and_published(tmp_path: Path) -> None:

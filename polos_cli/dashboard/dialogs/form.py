@@ -30,6 +30,7 @@ class Form(Dialog[tuple[str, Any] | None]):
         text: the JSON to begin with, or the JSON that gives the fields their first values.
         name: a line of text that is asked for as well: (what it is, the text to begin with).
         edit: edits a text elsewhere and returns it, or None; there is ``ctrl+e`` where this is.
+        wrong: what was wrong with what was sent before.
     """
 
     DEFAULT_CSS = """
@@ -43,11 +44,12 @@ class Form(Dialog[tuple[str, Any] | None]):
 
     def __init__(
         self, title: str, fields: Sequence[FormField] | None = None, text: str = "null", name: tuple[str, str] | None = None,
-        edit: Callable[[str], str | None] | None = None,
+        edit: Callable[[str], str | None] | None = None, wrong: str = "",
     ) -> None:  # fmt: skip
         super().__init__()
         self._title, self._fields, self._text, self._line, self._edit = title, fields, text, name, edit
         self._asks: dict[Widget, FormField] = {}
+        self._wrong = wrong
 
     def compose(self) -> ComposeResult:
         """See `Screen`."""
@@ -92,6 +94,7 @@ class Form(Dialog[tuple[str, Any] | None]):
         for one in first:
             one.focus()
         self._preview()
+        self.say(self._wrong)
 
     def _typed(self) -> Mapping[str, str]:
         typed: dict[str, str] = {}

@@ -10,7 +10,6 @@ import orjson
 from polos.core import codec
 from polos.core.durations import show_duration
 from polos.core.model import Entry, Event, FailedAttempt, Failure, Kind, LogLine, PendingWait
-from polos.core.status import Status
 from polos_cli.dashboard.reading import Whole
 from polos_cli.dashboard.widgets.payload import Section
 from polos_cli.dashboard.widgets.texts import Text
@@ -220,10 +219,3 @@ def moment_of(events: Sequence[Event], at: int) -> str:
     key = facts.get("key") or (facts.get("execution") if str(event.type).startswith("workflow_") else None)
     since = show_duration(max(0, event.created_at - events[0].created_at))
     return f"{at + 1} of {len(events)}, after {since}: {event.type or 'published'}{f' {key}' if key else ''}"
-
-
-def status_line(whole: Whole) -> str:
-    """Returns an execution in a line."""
-    one = whole.execution
-    waits = f", waits for {', '.join(wait.key for wait in whole.waits[:3])}" if one.status is Status.WAITING else ""
-    return f"{one.number} {one.workflow_id}: {style.word(one.status)}{waits}"

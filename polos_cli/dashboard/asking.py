@@ -1,0 +1,61 @@
+"""Asks for what a workflow is started with, and for an event to send, until it is taken or left. Nothing typed is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from textual.app import App
+
+from polos.core.forms import fields_of_schema
+from polos_cli.dashboard.actions import Actions, Deed, to_json
+from polos_cli.dashboard.dialogs.form import Form
+from polos_cli.dashboard.pages.workflows import about_of, schema_of
+from polos_cli.dashboard.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who is asked, and what is done with the answer.
+
+    Attributes:
+        does: does a deed; returns what was wrong with it, empty where it was done.
+        edit: edits a text in the person's editor; None where there is none.
+    """
+
+    app: App[None]
+    does: Callable[[Deed], Awaitable[str]]
+    edit: Callable[[str], str | None]
+
+    async def start(self, reading: Reading, actions: Actions, workflow_id: str) -> None:
+        """Starts a workflow, from the form of its schema where a worker has told one. Raises `PolosError`: it cannot be read."""
+        found = {one.workflow_id: one for one in await reading.workflows()}.get(workflow_id)
+        schema = schema_of(found) if found is not None else {}
+        about = str(about_of(found).get("description") or "").partition("\n")[0] if found is not None else ""
+        title = f"Start {workflow_id}\n{about}".strip() if found is not None else "Start a workflow"
+        fields = fields_of_schema(schema)
+        text = "null" if fields is None and schema.get("type") in (None, "null") else "{}"
+        name = None if found is not None else ("workflow", workflow_id)
+        wrong = ""
+        while True:
+            given = await self.app.push_screen_wait(Form(title, fields, text, name, self.edit, wrong))
+            if given is None:
+                return
+            wanted = workflow_id if found is not None else given[0]
+            wrong = await self.does(actions.start(wanted, given[1]))
+            if not wrong:
+                return
+            text, name = to_json(given[1], indent=True), None if name is None else (name[0], wanted)
+
+    async def publish(self, actions: Actions, topic: str, text: str) -> None:
+        """Publishes an event."""
+        wrong = ""
+        while True:
+            form = Form("Send an event", None, text, ("topic", topic), self.edit, wrong)
+            given = await self.app.push_screen_wait(form)
+            if given is None:
+                return
+            wrong = await self.does(actions.publish(*given))
+            if not wrong:
+                return
+            topic, text = given[0], to_json(given[1], indent=True)
