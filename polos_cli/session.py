@@ -48,9 +48,9 @@ def client_for(database: str | None = None, *, may_be_new: bool = False) -> Polo
 
 
 def _token_for(settings: Settings) -> str | None:
-    """Returns the token of the project's own server, where that is what is asked; others' are in POLOS_TOKEN."""
-    if not settings.database.startswith("http") or settings.project_root is None:
-        return None
+    """Returns POLOS_TOKEN (or the project's setting), else the token of the project's own server where that is asked."""
+    if not settings.database.startswith("http") or settings.token or settings.project_root is None:
+        return settings.token or None
     from polos.dev import serverfile
 
     found = serverfile.read(settings.project_root / STATE_FOLDER)

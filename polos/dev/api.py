@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import socket
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from polos.clock import Clock
+from polos.clock import Clock, secret
 from polos.dev.happenings import Told
 from polos.dev.serverfile import ServerFile, remove, write
 from polos.ports import Store
@@ -25,13 +26,17 @@ class Api:
 
     def __init__(self, settings: Settings, listening: socket.socket) -> None:
         self._folder = database_path(settings.database).parent
-        self._token = settings.token
+        self._token = settings.token or base64.urlsafe_b64encode(secret(24)).decode()
         self._listening = listening
         self._hosted: HostedApi | None = None
         self._store: Store | None = None
         self._is_closed = False
         host, port = listening.getsockname()[:2]
         self.url = f"http://{host}:{port}"
+
+    def announce(self) -> None:
+        """Says where it is and its token, in the file: whoever calls before it serves waits at the socket."""
+        write(self._folder, ServerFile(url=self.url, token=self._token, pid=os.getpid()))
 
     async def serve(self, store: Store, clock: Clock) -> None:
         """Serves from now on. Its import takes a moment: the code's does meanwhile."""
@@ -41,7 +46,6 @@ class Api:
         hosted: HostedApi = hosting.HostedApi(store, clock, self._listening, self._folder, self._token)
         await hosted.start()
         self._hosted, self._store = hosted, store
-        write(self._folder, ServerFile(url=hosted.url, token=hosted.token, pid=os.getpid()))
 
     def has_link(self, told: Told) -> bool:
         """Tells whether an event is a question to a person, for which there is a page."""
@@ -57,8 +61,8 @@ class Api:
     async def close(self) -> None:
         """Stops."""
         self._is_closed = True
+        remove(self._folder, os.getpid())
         if self._hosted is not None:
-            remove(self._folder, os.getpid())
             await self._hosted.close()
         else:
             self._listening.close()

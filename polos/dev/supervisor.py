@@ -104,6 +104,7 @@ class Supervisor:
         if self._reloads:
             self._follow(self._watch())
         if self._api is not None:
+            self._api.announce()
             self._follow(self._api.serve(self.store, self.clock))
         return Standing(
             project=self.settings.name, database=str(database_path(self.settings.database)),

@@ -28,6 +28,11 @@ def database_path(url: str) -> Path:
         raise UsageError(f"PostgreSQL is not supported yet: {masked(url)}", hint=f"for a SQLite file, {hint}")
     if colon and scheme == "sqlite":
         raise UsageError(f"the database url {url!r} names no file", hint=hint)
+    if url.startswith(("http://", "https://")):
+        raise UsageError(
+            f"{masked(url)} is a server: what runs workflows needs the database itself",
+            hint="name the file; or start workflows on that server: polos invoke",
+        )
     raise UsageError(f"the database url {masked(url)!r} is not a SQLite file's", hint=hint)
 
 
