@@ -81,7 +81,8 @@ def read(path: Path) -> Facts:
     facts = Facts()
     if not path.exists():
         return facts
-    for at, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    whole = path.read_bytes().rpartition(b"\n")[0]  # a line that is being written may be seen up to the end of a page
+    for at, line in enumerate(whole.decode().split("\n") if whole else ()):
         pid, fact, *parts = line.split("\t")
         if int(pid) not in facts.pids:
             facts.pids.append(int(pid))
