@@ -65,6 +65,9 @@ class Dashboard(App[None]):
     COMMANDS: ClassVar = {_palette}
     BINDINGS: ClassVar = [
         *(Binding(str(at), f"page('{name}')", name, show=False) for at, name in enumerate(NAMES, 1)),
+        # before any widget has them: what is typed after a tab, however soon, is the next one's
+        Binding("tab", "focus_next", "next pane or field", show=False, priority=True),
+        Binding("shift+tab", "focus_previous", "the one before", show=False, priority=True),
         Binding("i", "start", "start"), Binding("e", "event", "event", show=False), Binding("Y", "copy", "copy", show=False),
         Binding("T", "theme", "theme", show=False), Binding("colon", "command_palette", "palette", show=False, key_display=":"),
         Binding("question_mark", "keys", "keys", key_display="?"), Binding("q", "quit", "quit"),
@@ -104,6 +107,14 @@ class Dashboard(App[None]):
 
     @work(exclusive=True, group="follow")
     async def _follow(self) -> None:
+        """Follows until the app is closed: its widgets go then, whatever is being shown on them."""
+        try:
+            await self._follow_on()
+        except NoMatches:
+            if self.is_running:
+                raise
+
+    async def _follow_on(self) -> None:
         """Looks for news, and shows it: next to nothing is done while nothing happens. What fails is tried again."""
         has_begun = False
         while True:
@@ -120,8 +131,6 @@ class Dashboard(App[None]):
                     if len(numbers) > MANY:
                         await asyncio.sleep(LOOK_EVERY)
                 self._stands(problem="")
-            except NoMatches:
-                return  # it is being closed
             except (PolosError, sqlite3.Error, OSError) as error:
                 self._stands(problem=error.message if isinstance(error, PolosError) else str(error))
                 self._missed = dict.fromkeys(NAMES, News(is_all=True))

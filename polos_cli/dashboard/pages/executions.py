@@ -266,7 +266,7 @@ class ExecutionsPage(DrivenPage):
         if not self._is_pinned:
             self.query_one(ExecutionList).go_to(self._shown.number)  # and no newer one comes under it
         await self._guarded(partial(self._show, self._shown))
-        whole = self.whole
+        whole = self.whole if self.app.is_running else None
         return (
             whole
             if whole is not None and self._shown is not None and whole.execution.number == self._shown.number

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
@@ -96,7 +95,6 @@ class Page(Screen[None]):
     Page .below { border-top: solid $primary; }
     Page Heading.below { height: 2; }
     """
-    BINDINGS: ClassVar = [Binding("tab", "app.focus_next", "next pane", show=False)]
     NAME: ClassVar[str]
     POLLS: ClassVar[float] = 0.0
 
@@ -182,7 +180,8 @@ class Page(Screen[None]):
         try:
             await reading()
         except NoMatches:
-            pass  # the page is being closed
+            if self.app.is_running:  # otherwise its widgets have gone: it is being closed
+                raise
         except PolosError as error:
             self.fails(error)
 
