@@ -11,7 +11,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.routing import Route as Mounted
@@ -56,7 +56,13 @@ def build(store: Store, clock: Clock, *, token: str, links: Links) -> Gate:
     mounted.append(Mounted("/", _endpoint(page, engine), methods=["GET"]))
     mounted += approval_routes(engine)
     app = Starlette(
-        routes=mounted, exception_handlers={HTTPException: _not_served, TooLarge: _too_large, Exception: _broke}
+        routes=mounted,
+        exception_handlers={
+            HTTPException: _not_served,
+            TooLarge: _too_large,
+            ClientDisconnect: _left,
+            Exception: _broke,
+        },
     )
     app.router.redirect_slashes = False
     is_open = frozenset(PREFIX + route.path for route in TABLE if route.is_open)
@@ -160,6 +166,10 @@ async def _not_served(request: Request, error: Exception) -> Response:
 
 async def _too_large(request: Request, error: Exception) -> Response:
     return refusal(errors.PayloadTooLarge(f"a body may have {BODY_LIMIT:,} bytes", hint="send less"))
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # whoever asked has gone before all was said: nobody reads this
 
 
 async def _broke(request: Request, error: Exception) -> Response:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.app import App
 from textual.binding import Binding
-from textual.css.query import NoMatches
 
 from polos.errors import PolosError
 from polos_cli.dashboard import terminal
@@ -101,8 +100,8 @@ class Dashboard(App[None]):
 
     @property
     def page(self) -> Page | None:
-        """The page that is seen, if need be below a dialog."""
-        bottom = self.screen_stack[0]
+        """The page that is seen, if need be below a dialog. None: the app is being closed."""
+        bottom = self.screen_stack[0] if self.is_running and self.screen_stack else None
         return bottom if isinstance(bottom, Page) else None
 
     @work(exclusive=True, group="follow")
@@ -110,7 +109,7 @@ class Dashboard(App[None]):
         """Follows until the app is closed: its widgets go then, whatever is being shown on them."""
         try:
             await self._follow_on()
-        except NoMatches:
+        except Exception:
             if self.is_running:
                 raise
 

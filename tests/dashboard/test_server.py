@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from polos.clock import SystemClock
+from polos.errors import EngineError
 from polos.http.hosting import HostedApi
 from polos.http.ports import bind
 from polos_cli.dashboard.dialogs.confirm import Confirm
 from polos_cli.dashboard.dialogs.form import Form
+from polos_cli.dashboard.reading import Reading
+from polos_cli.dashboard.widgets.standing import StandingLine
 from polos_cli.dashboard.widgets.steps import StepTree
 from tests.dashboard.screen import seen
 from tests.dev.place import Stranger
@@ -76,6 +80,31 @@ async def test_what_a_retry_took_back_is_had_from_a_server(tmp_path: Path) -> No
         assert await read(lambda store: store.place_in_line(handle.id)) == 0
         counts = await read(lambda store: store.counts())
         assert {status.value: count for status, count in counts.items()} == {"failed": 1}
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+@pytest.mark.parametrize("when", ["its widgets have gone", "its pages have gone"])
+async def test_it_is_closed_whatever_it_was_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_away: bool, when: str
+) -> None:
+    begins, has_read = asyncio.Event(), False
+    async with serving(tmp_path) as served, Stranger(served.url, token=TOKEN) as client, seen(client) as shown:
+        await served.run("order", {"id": 1})
+        await shown.until(lambda: shown.listed == [(1, "completed")])
+
+        async def news(reading: Reading) -> tuple[frozenset[int], bool]:
+            nonlocal has_read
+            begins.set()
+            while len(shown.app.screen_stack) and (when == "its pages have gone" or shown.page.query(StandingLine)):
+                await asyncio.sleep(0)
+            has_read = True
+            if is_away:
+                raise EngineError("it does not answer", hint="")
+            return frozenset({1}), True
+
+        monkeypatch.setattr(Reading, "news", news)
+        await begins.wait()
+    assert has_read
 
 
 async def test_a_server_that_comes_back_is_shown_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from polos.clock import SystemClock
+from polos.http.app import build
+from polos.http.links import Links
 from polos.http.table import TABLE
 from tests.http.conftest import TOKEN, Served
 
@@ -121,6 +124,36 @@ async def test_two_hosts_none_or_odd_ones(served: Served) -> None:
     assert b" 421 " in await raw(served, "GET /api/v1/executions HTTP/1.0", auth)
     absolute = "GET http://evil.example/api/v1/executions HTTP/1.1"
     assert b" 200 " not in await raw(served, absolute, "Host: evil.example", auth)
+
+
+async def test_whoever_leaves_within_a_body_does_nothing_and_breaks_nothing(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = served.host.store
+    assert store is not None and store.owner is not None
+    app = build(store.owner.store, SystemClock(), token=TOKEN, links=Links(b"secret", ""))
+    host = served.url.removeprefix("http://").encode()
+    app.hosts = frozenset({host.decode()})
+    headers = [(b"host", host), (b"authorization", f"Bearer {TOKEN}".encode()), (b"content-type", b"application/json")]
+    for path in ("/api/v1/events", "/approve/exec_1/step"):
+        said = iter([
+            {"type": "http.request", "body": b'{"events"', "more_body": True}, {"type": "http.disconnect"}
+        ])  # fmt: skip
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b"",
+                 "http_version": "1.1", "scheme": "http"}  # fmt: skip
+
+        async def receive(said: Any = said) -> Any:
+            return next(said)
+
+        sent: list[Any] = []
+
+        async def send(message: Any, sent: list[Any] = sent) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)
+        assert sent[0]["status"] in (400, 403, 404)
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+    assert await served.get("/events") == []
 
 
 async def test_sizes_are_bounded(served: Served) -> None:

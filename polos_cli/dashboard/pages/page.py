@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer
@@ -179,11 +178,11 @@ class Page(Screen[None]):
     async def _guarded(self, reading: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await reading()
-        except NoMatches:
-            if self.app.is_running:  # otherwise its widgets have gone: it is being closed
-                raise
         except PolosError as error:
             self.fails(error)
+        except Exception:
+            if self.app.is_running:  # otherwise it is being closed: what it was shown on has gone
+                raise
 
     def fails(self, error: PolosError) -> None:
         """Says what was wrong."""
