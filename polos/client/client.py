@@ -121,7 +121,10 @@ class Client(Driver):
         if len(found) == 1:
             return found[0]
         if not found:
-            raise UnknownExecution(f"no execution answers to {reference!r}", hint="list them: polos ps")
+            raise UnknownExecution(
+                f"no execution answers to {reference!r}",
+                hint="a number, an id or the end of one, last, or last:WORKFLOW; polos ps lists them",
+            )
         some = ", ".join(f"{e.number} ({e.id[-8:]})" for e in found[:4])
         raise UnknownExecution(
             f"{reference!r} is the end of several ids: {some}", hint="give more of it, or the number"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -63,6 +63,13 @@ async def _show(wanted: EventFilter, reference: str | None, follow: bool, databa
         await client.close()
 
 
+def _fact(name: str, value: Any) -> str:
+    """Returns what an event of the engine's own says, as a person reads it: instants by the clock, text without quotes."""
+    if name == "until" and isinstance(value, int):
+        return clock_time(value)
+    return value if isinstance(value, str) else stdout.to_json(value)
+
+
 def _write(event: Event, as_json: bool) -> None:
     data = codec.plain(event.data)
     if as_json:
@@ -75,7 +82,9 @@ def _write(event: Event, as_json: bool) -> None:
         return
     text = stdout.to_json(data)
     if event.topic.startswith("workflow/") and isinstance(data, dict):
-        text = sanitize("  ".join(f"{key}={value}" for key, value in data.items() if key != "id"))
+        text = sanitize(
+            "  ".join(f"{key}={_fact(key, value)}" for key, value in data.items() if key not in ("id", "at"))
+        )
     name = event.type or "event"
     topic = "" if event.topic.startswith("workflow/") else f"{event.topic}  "
     line = f"{event.position:>6}  {clock_time(event.created_at)}  {sanitize(name):<18}  {sanitize(topic)}{text}"
