@@ -262,8 +262,14 @@ def validate_input(value: Any, annotation: Any, workflow_id: str) -> Any:
             return validate_input({}, annotation, workflow_id)
         try:  # what came over JSON has no tuples, dates or bytes yet
             return validator.validate_json(orjson.dumps(value))
-        except (ValidationError, TypeError):
+        except Exception:  # of pydantic, of JSON, of the user's validators: what was wrong first is said
             raise invalid(first, workflow_id) from None
+    except Exception as error:  # a validator of the user's that raises what pydantic does not take for a mistake
+        raise InvalidInput(
+            f"the payload for {workflow_id!r} does not fit: its validator raised {type(error).__name__}: {error}",
+            hint=f"see what it takes: polos workflows {workflow_id}; to name the field, let the validator raise ValueError",
+            errors=(("payload", f"{type(error).__name__}: {error}"),),
+        ) from error
 
 
 def invalid(error: Any, workflow_id: str) -> InvalidInput:

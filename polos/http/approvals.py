@@ -58,7 +58,7 @@ async def _page(engine: Engine, request: Request) -> HTMLResponse:
         )
         return _said(410, "Nothing to answer here", done)
     fields = fields_of(wait.request)
-    if request.method == "GET":
+    if request.method != "POST":  # HEAD too, which starlette lets in with GET: previews of links send it
         return _form(found, wait, fields, "")
     form = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=1000)
     answer, mistakes = answer_of(fields, {name: values[-1] for name, values in form.items()})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from polos.core.model import Entry, Failure, Kind, PendingWait
+from polos.errors import PolosError
 
 if TYPE_CHECKING:
     from polos.worker.request import Request
@@ -69,7 +70,8 @@ def value_mismatch(entry: Entry, site: str, error: Exception) -> str:
 
 def input_mismatch(error: Exception) -> str:
     """Returns the reason: the stored payload does not fit today's parameter, or is damaged."""
-    return _reason("stored_value_mismatch", f"the stored payload cannot be used: {error}", step=None)
+    said = str(error) if isinstance(error, PolosError) else f"{type(error).__name__}: {error}"
+    return _reason("stored_value_mismatch", f"the stored payload cannot be used: {said}", step=None)
 
 
 def engine_fault(error: BaseException) -> str:

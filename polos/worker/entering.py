@@ -12,7 +12,7 @@ from polos.core.durations import SECOND
 from polos.core.failure import record
 from polos.core.model import Outcome
 from polos.core.ops import Block, Finish
-from polos.errors import CorruptRecord, InvalidInput, StoredValueMismatch
+from polos.errors import InvalidInput
 from polos.ports import Claim
 from polos.worker import divergence
 from polos.worker.frames import is_ours
@@ -36,7 +36,7 @@ def session_for(
     session = Session(host, claim, workflow.encode_result, workflow.state_of(execution.initial_state), limit)
     try:
         payload = workflow.decode_input(execution.input, execution.created_at)
-    except (InvalidInput, StoredValueMismatch, CorruptRecord) as error:
+    except Exception as error:  # whatever it is: what one execution holds must not end the worker of all others
         # An input never checked before (S9) is at fault itself; under an execution that has begun, the code has changed.
         if isinstance(error, InvalidInput) and not (claim.entries or claim.pending or claim.attempts):
             session.refuse(Finish(outcome=Outcome.FAILED, failure=record(error, is_ours)))

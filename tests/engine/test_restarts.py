@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from polos import ExecutionFailed, WorkflowContext, current_step, workflow
 from polos.core.model import Execution
@@ -246,6 +246,15 @@ class Narrow(BaseModel):
     n: int
 
 
+class Size(BaseModel):
+    size: int
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def by_name(cls, name: str) -> int:
+        return {"s": 1, "m": 2}[name]
+
+
 class Wide(BaseModel):
     n: int
     needed: str
@@ -322,6 +331,30 @@ async def test_a_bare_ids_bad_input_fails_at_the_first_claim(engine: Engine, url
         with pytest.raises(ExecutionFailed, match="needed") as failed:
             await polos.result(bad.id, 10)
         assert failed.value.error_type == "InvalidInput"
+
+
+async def test_a_validator_that_breaks_is_a_wrong_input_and_ends_no_worker(engine: Engine, url: str) -> None:
+    from polos import InvalidInput, PolosClient
+    from polos.authoring.registry import REGISTRY
+
+    @workflow(id="engine-tests.sized")
+    async def sized(ctx: WorkflowContext, input: Size) -> int:
+        return input.size
+
+    client = PolosClient(url)
+    known = REGISTRY._by_id.pop(sized.id)  # a program that does not have the workflow's code
+    try:
+        bad = await client.invoke("engine-tests.sized", {"size": "xl"})
+        good = await client.invoke("engine-tests.sized", {"size": "m"})
+    finally:
+        REGISTRY.add(known)
+    await client.close()
+    async with engine(sized) as polos:
+        assert await polos.result(good.id, 10) == 2, "the worker goes on"
+        with pytest.raises(ExecutionFailed, match="its validator raised KeyError: 'xl'"):
+            await polos.result(bad.id, 10)
+        with pytest.raises(InvalidInput, match="its validator raised KeyError: 'xl'"):
+            await sized.invoke(polos, {"size": "xl"})
 
 
 async def test_an_awkward_finally_at_the_stop_writes_nothing(engine: Engine) -> None:

@@ -61,6 +61,16 @@ async def test_a_form_is_made_of_the_data_and_checked(served: Served) -> None:
     assert ended["result"] == {"count": 3, "size": "large", "gift": True}
 
 
+async def test_what_only_looks_at_a_link_answers_nothing(served: Served) -> None:
+    approval = await served.asking({"form": {"properties": {"ok": {"type": "boolean"}, "note": {"type": "string"}}}})
+    async with browser(served) as page:
+        for method in ("HEAD", "OPTIONS", "PUT", "DELETE"):  # HEAD: previews of links in chats and mails
+            answer = await page.request(method, approval["url"])
+            assert answer.status_code == (200 if method == "HEAD" else 405), method
+        assert (await served.get(f"/executions/{approval['execution']}"))["status"] == "waiting"
+        assert (await post(page, served, approval["url"], note="x")).status_code == 200, "and it can be answered still"
+
+
 async def test_a_link_holds_for_its_suspend_alone_and_not_for_ever(served: Served) -> None:
     one, other = await served.asking({"n": 1}), await served.asking({"n": 2})
     async with browser(served) as page:

@@ -32,6 +32,13 @@ async def test_a_bad_payload_is_refused_with_every_field_before_anything_is_stor
     assert await served.get("/executions") == []
 
 
+async def test_an_input_that_nothing_can_be_made_of_holds_itself_alone(served: Served) -> None:
+    broken = await served.post("/workflows/order/run", {"payload": {"id": 1}, "payload_shape": {"": 5}})
+    assert (await served.run("order", {"id": 2}))["status"] == "completed", "the worker goes on"
+    found = await served.get(f"/executions/{broken['number']}")
+    assert found["status"] == "blocked" and "the stored payload cannot be used" in str(found)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [
