@@ -66,7 +66,7 @@ class Child:
                 sys.executable, "-P", "-m", "polos.dev.child", str(its.fileno()), str(os.getpid()),
                 pass_fds=[its.fileno()], stdin=asyncio.subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
-        except BaseException:
+        except BaseException:  # a cancel, too: nothing stays half open
             own.close()
             raise
         finally:

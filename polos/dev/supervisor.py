@@ -95,7 +95,7 @@ class Supervisor:
         self._follow(self._keep_reloading())  # the import of the code takes longest, and needs no database
         try:
             await own(self._owner, self.settings, self.clock)
-        except BaseException:
+        except BaseException:  # a cancel, too: nothing stays half open
             await self._stop_tasks()
             raise
         self._is_open.set()

@@ -28,6 +28,7 @@ from polos_cli.dashboard.pages.page import (
     RunCommand,
     StartWorkflow,
     Tell,
+    until_closed,
 )
 from polos_cli.dashboard.pages.table import page_class
 from polos_cli.dashboard.reading import Reading
@@ -106,12 +107,8 @@ class Dashboard(App[None]):
 
     @work(exclusive=True, group="follow")
     async def _follow(self) -> None:
-        """Follows until the app is closed: its widgets go then, whatever is being shown on them."""
-        try:
+        with until_closed(self):
             await self._follow_on()
-        except Exception:
-            if self.is_running:
-                raise
 
     async def _follow_on(self) -> None:
         """Looks for news, and shows it: next to nothing is done while nothing happens. What fails is tried again."""

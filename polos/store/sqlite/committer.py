@@ -138,7 +138,7 @@ class Committer:
             waiting.error, waiting.hints = None, []
             try:
                 waiting.result = self._drive(waiting)
-            except Exception as error:
+            except Exception as error:  # whatever one caller's part raises ends that caller's alone
                 if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
                     raise  # the disk or the database, not the caller: the group runs again
                 if not savepoints:

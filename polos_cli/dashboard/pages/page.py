@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer
@@ -22,6 +23,16 @@ from polos_cli.dashboard.widgets.standing import Standing, StandingLine
 from polos_cli.dashboard.widgets.tabs import Tabs
 
 NAMES = ("executions", "workflows", "events", "schedules", "queues", "workers")
+
+
+@contextmanager
+def until_closed(app: App[Any]) -> Iterator[None]:
+    """Has what fails while an app is being closed pass: what it was shown on has gone. Before that, nothing is swallowed."""
+    try:
+        yield
+    except Exception:  # which one depends on what had gone already
+        if app.is_running:
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +188,10 @@ class Page(Screen[None]):
 
     async def _guarded(self, reading: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await reading()
+            with until_closed(self.app):
+                await reading()
         except PolosError as error:
             self.fails(error)
-        except Exception:
-            if self.app.is_running:  # otherwise it is being closed: what it was shown on has gone
-                raise
 
     def fails(self, error: PolosError) -> None:
         """Says what was wrong."""
