@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from polos.core import jsontext
 from polos.errors import UsageError
 
 _PAIR = re.compile(r"([A-Za-z_][\w.-]*)(:?=)(.*)", re.DOTALL)
@@ -71,8 +70,8 @@ def _whole(word: str) -> Any:
 
 def _json(text: str, what: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        return jsontext.loads(text)
+    except ValueError as error:
         raise UsageError(f"{what} is not JSON: {error}", hint=FORMS) from None
 
 
@@ -84,8 +83,8 @@ def read_value(text: str, field: Mapping[str, Any]) -> Any:
     if "boolean" in kinds and text.lower() in ("yes", "no", "y", "n"):
         return text.lower().startswith("y")
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return jsontext.loads(text)
+    except ValueError:
         return text
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from polos.api.values import Taken, Text, shape_of, stored_of, value_of
 from polos.authoring.payload import instant, microseconds
 from polos.core.model import Event, Published
+from polos.core.shapes import Shape
 
 
 class EventIn(Taken):
@@ -18,7 +19,7 @@ class EventIn(Taken):
     topic: Text
     type: Text | None = None
     data: Any = None
-    shape: dict[str, Any] | None = None
+    shape: Shape | None = None
     id: Text | None = None
 
 
@@ -59,7 +60,7 @@ class EventOut(BaseModel):
     sequence: int
     type: str | None = None
     data: Any = None
-    shape: dict[str, Any] | None = None
+    shape: Shape | None = None
     created_at: datetime
 
     @classmethod

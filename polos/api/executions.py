@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from polos.api.values import FailureOut, Taken, Text, at, shape_of, stored_of, value_of
 from polos.authoring.payload import instant, microseconds
 from polos.core.model import Execution, Retried, Started, Stopped
+from polos.core.shapes import Shape
 from polos.core.status import Status
 
 
@@ -36,11 +37,11 @@ class ExecutionOut(BaseModel):
     life: int = Field(default=0, description="how often it was retried")
     ran_for_seconds: float = 0.0
     input: Any = None
-    input_shape: dict[str, Any] | None = None
+    input_shape: Shape | None = None
     result: Any = None
-    result_shape: dict[str, Any] | None = None
+    result_shape: Shape | None = None
     state: Any = None
-    state_shape: dict[str, Any] | None = None
+    state_shape: Shape | None = None
     error: FailureOut | None = None
     error_type: str | None = None
     cause: str | None = Field(default=None, description="the step whose error ended it")
@@ -89,7 +90,7 @@ class RunIn(Taken):
     """How a workflow is started."""
 
     payload: Any = None
-    payload_shape: dict[str, Any] | None = Field(
+    payload_shape: Shape | None = Field(
         default=None, description="types that JSON has not, as in `shape`: whoever sends it has checked the payload"
     )
     id: str | None = Field(
@@ -173,9 +174,9 @@ class ForkIn(Taken):
 
     at: Text | None = Field(default=None, description="the step before which to cut; none: all of it runs again")
     input: Any = Field(default=None, description="in place of its input, where it is given")
-    input_shape: dict[str, Any] | None = None
+    input_shape: Shape | None = None
     set: dict[Text, Any] = Field(default_factory=dict, description="outcomes in place of recorded ones, by step")
-    shapes: dict[Text, dict[str, Any]] | None = Field(default=None, description="types that JSON has not, of `set`")
+    shapes: dict[Text, Shape] | None = Field(default=None, description="types that JSON has not, of `set`")
     id: str | None = Field(
         default=None,
         pattern=r"^exec_[0-9a-z]{26}$",
@@ -188,7 +189,7 @@ class ResumeIn(Taken):
 
     step: Text
     data: Any = None
-    shape: dict[str, Any] | None = None
+    shape: Shape | None = None
     id: str | None = None
 
 

@@ -12,6 +12,7 @@ from polos.api.values import FailureOut, at, shape_of, stored_of, value_of
 from polos.authoring.payload import instant, microseconds
 from polos.core.forks import Edit, Provenance
 from polos.core.model import Entry, FailedAttempt, Kind, Life, LogLine, Outcome, PendingWait
+from polos.core.shapes import Shape
 
 
 class EntryOut(BaseModel):
@@ -24,7 +25,7 @@ class EntryOut(BaseModel):
     after: int
     attempt: int
     value: Any = None
-    shape: dict[str, Any] | None = None
+    shape: Shape | None = None
     error: FailureOut | None = None
     request: Any = None
     site: str = ""
@@ -110,7 +111,7 @@ class EditOut(BaseModel):
     key: str
     outcome: Outcome
     value: Any = None
-    shape: dict[str, Any] | None = None
+    shape: Shape | None = None
     error: FailureOut | None = None
 
 

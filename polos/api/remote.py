@@ -21,6 +21,7 @@ from polos.api.executions import ExecutionOut, RetriedOut, StartedOut, StoppedOu
 from polos.api.history import JournalOut, LogOut
 from polos.api.values import shape_of, value_of
 from polos.authoring.payload import instant
+from polos.core import jsontext
 from polos.core.forks import ForkRequest, Provenance
 from polos.core.manifest import Declared, QueueState, Schedule, ScheduleRule, WorkerInfo
 from polos.core.model import (
@@ -79,7 +80,7 @@ class HttpStore:
     ) -> Any:
         import httpx
 
-        content = None if body is None else orjson.dumps(body, default=str)
+        content = None if body is None else jsontext.dumps(body, default=str)
         headers = {"content-type": "application/json"} if body is not None else {}
         asked = {name: _said(value) for name, value in (query or {}).items() if value is not None}
         try:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from polos.authoring.payload import instant
 from polos.core import codec
 from polos.core.model import Failure, Stored
+from polos.core.shapes import Shape
 
 Text = Annotated[str, Field(min_length=1, max_length=512)]
 
@@ -42,11 +43,11 @@ def value_of(stored: Stored | None) -> Any:
     return None if stored is None else codec.plain(stored)
 
 
-def shape_of(stored: Stored | None) -> dict[str, Any] | None:
+def shape_of(stored: Stored | None) -> Shape | None:
     return orjson.loads(stored.shape) if stored is not None and stored.shape else None
 
 
-def stored_of(value: Any, shape: dict[str, Any] | None) -> Stored:
+def stored_of(value: Any, shape: Shape | None) -> Stored:
     """Returns a value as it is stored, of what was said of it."""
     stored = codec.encode(value)
     return Stored(stored.text, orjson.dumps(shape).decode()) if shape else stored

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from polos.core import codec, shapes
+from polos.core import codec, jsontext, shapes
 from polos.core.model import Stored
 from polos.errors import InvalidInput, StoredValueMismatch
 
@@ -261,14 +261,15 @@ def validate_input(value: Any, annotation: Any, workflow_id: str) -> Any:
         if value is None:  # left out: what is missing is said field by field, and defaults may do
             return validate_input({}, annotation, workflow_id)
         try:  # what came over JSON has no tuples, dates or bytes yet
-            return validator.validate_json(orjson.dumps(value))
+            return validator.validate_json(jsontext.dumps(value))
         except Exception:  # of pydantic, of JSON, of the user's validators: what was wrong first is said
             raise invalid(first, workflow_id) from None
     except Exception as error:  # a validator of the user's that raises what pydantic does not take for a mistake
+        said = f"its validator raised {type(error).__name__}: {error}"
         raise InvalidInput(
-            f"the payload for {workflow_id!r} does not fit: its validator raised {type(error).__name__}: {error}",
+            f"the payload for {workflow_id!r} does not fit: {said}",
             hint=f"see what it takes: polos workflows {workflow_id}; to name the field, let the validator raise ValueError",
-            errors=(("payload", f"{type(error).__name__}: {error}"),),
+            errors=(("payload", said),),
         ) from error
 
 

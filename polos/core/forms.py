@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+from polos.core import jsontext
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ _KINDS = ("string", "number", "integer", "boolean")
 
 def fields_of(request: str | None) -> list[FormField]:
     """Returns the fields of a suspend's ``form`` or ``schema``; none: it is a question of yes or no."""
-    data = orjson.loads(request) if request else None
+    data = jsontext.loads(request) if request else None
     form = data.get("form") or data.get("schema") if isinstance(data, dict) else None
     if not isinstance(form, dict):
         return []
@@ -83,7 +83,7 @@ def _field(name: str, about: Any, is_required: bool, definitions: Mapping[str, A
 
 
 def _typed(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return value if isinstance(value, str) else jsontext.dumps(value, default=str)
 
 
 def answer_of(fields: Sequence[FormField], typed: Mapping[str, str]) -> tuple[Any, list[str]]:
@@ -118,7 +118,7 @@ def _read(kind: str, text: str) -> Any:
         if number != number or number in (float("inf"), float("-inf")):
             raise ValueError
         return int(number) if number.is_integer() and "." not in text and abs(number) < 1 << 53 else number
-    return orjson.loads(text) if kind == "json" else text
+    return jsontext.loads(text) if kind == "json" else text
 
 
 def shown_of(data: Any) -> list[tuple[str, str]]:
@@ -129,4 +129,4 @@ def shown_of(data: Any) -> list[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    return value if isinstance(value, str) else jsontext.dumps(value, indent=True)

@@ -6,13 +6,12 @@ from html import escape
 from typing import Any
 from urllib.parse import parse_qs
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute, Route
 
 from polos.clock import TimeOrderedIds
-from polos.core import codec
+from polos.core import codec, jsontext
 from polos.core.forms import FormField, answer_of, fields_of, shown_of
 from polos.core.model import Execution, Kind, PendingWait
 from polos.core.status import TERMINAL
@@ -91,7 +90,7 @@ async def _answer(engine: Engine, found: Execution, step: str, answer: Any) -> H
 def _form(
     found: Execution, wait: PendingWait, fields: list[FormField], mistake: str, status: int = 200
 ) -> HTMLResponse:
-    data = orjson.loads(wait.request) if wait.request else None
+    data = jsontext.loads(wait.request) if wait.request else None
     shown = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in shown_of(data))
     inputs = "".join(_input(field) for field in fields)
     buttons = (

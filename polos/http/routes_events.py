@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import orjson
 from pydantic import Field
 from starlette.responses import StreamingResponse
 
@@ -107,7 +106,7 @@ async def _follow(store: Store, wanted: EventFilter) -> AsyncIterator[bytes]:
             grown.clear()
             while found := await store.events(replace(wanted, limit=AT_ONCE)):
                 for event in found:
-                    said = orjson.dumps(EventOut.of(event).model_dump(mode="json"))
+                    said = EventOut.of(event).model_dump_json().encode()
                     yield b"id: %d\ndata: %s\n\n" % (event.position, said)
                 wanted = replace(wanted, after_position=found[-1].position)
             try:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 
+from polos.core import jsontext
 from polos.errors import UsageError
 from polos.local.project import load_environment, workflow_named
 from polos.testing.chaos import Crashed, Plan, Undisturbed, crashes, undisturbed
@@ -60,7 +60,7 @@ def _pairs(words: Sequence[str] | None, option: str) -> list[tuple[str, Any]]:
         try:
             if not (name and sign):
                 raise ValueError("there is no =")
-            found.append((name, orjson.loads(text)))
+            found.append((name, jsontext.loads(text)))
         except ValueError as error:
             raise UsageError(f"{option} {word}: {error}", hint=f"write {option} 'name={{\"json\": 1}}'") from None
     return found

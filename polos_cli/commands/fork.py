@@ -11,6 +11,7 @@ import typer
 
 from polos.client.bundle import SUFFIX, BundleClient
 from polos.client.drive import SAME
+from polos.core import jsontext
 from polos.core.forks import Cut
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution
@@ -105,8 +106,8 @@ def _edits(words: Sequence[str]) -> dict[str, Any]:
         if key in found:
             raise UsageError(f"--set gives {key!r} twice")
         try:
-            found[key] = orjson.loads(text) if not text.startswith("@") else read_input([text])
-        except orjson.JSONDecodeError as error:
+            found[key] = jsontext.loads(text) if not text.startswith("@") else read_input([text])
+        except ValueError as error:
             quoted = orjson.dumps(text).decode() if re.fullmatch(r"[\w .-]+", text) else "JSON"
             raise UsageError(f"--set {key}: {error}", hint=f"text is written in quotes: '{key}={quoted}'") from None
     return found

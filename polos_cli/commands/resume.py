@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from polos.client.client import PolosClient
+from polos.core import jsontext
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution, Kind, PendingWait
 from polos.core.status import TERMINAL
@@ -94,7 +94,7 @@ def _only(found: Execution, open_: list[PendingWait]) -> str:
 async def _asked(client: PolosClient, found: Execution, key: str, open_: list[PendingWait]) -> Any:
     if not sys.stdin.isatty():
         raise UsageError("an answer is needed", hint=f"polos resume {found.number} {key} '{{\"approved\": true}}'")
-    request = next((orjson.loads(w.request) for w in open_ if w.key == key and w.request), None)
+    request = next((jsontext.loads(w.request) for w in open_ if w.key == key and w.request), None)
     for line in prompt.question_of(request, key):
         stderr.say(line)
     given, answer = await prompt.answer_for(request)

@@ -14,6 +14,7 @@ import orjson
 
 from polos.client.client import Client
 from polos.client.drive import SAME
+from polos.core import jsontext
 from polos.core.cut import superseded_by_retry
 from polos.core.forks import Cut
 from polos.core.manifest import Schedule
@@ -79,7 +80,7 @@ class CommandLine:
 
 def to_json(value: Any, indent: bool = False) -> str:
     """Returns a value as it is typed."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
+    return jsontext.dumps(value, indent=indent)
 
 
 class Actions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import PurePath
@@ -32,21 +31,9 @@ def to_json(value: object, indent: bool = False) -> Clean:
     Raises:
         TypeError: something in it is not JSON, a dataclass, an enum, an aware datetime or a path.
     """
-    import orjson
+    from polos.core import jsontext
 
-    try:
-        text = orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 if indent else None).decode()
-    except TypeError:
-        # orjson stops at 64 bits; stored integers do not (S3.1).
-        text = json.dumps(
-            value,
-            default=_plain,
-            ensure_ascii=False,
-            allow_nan=False,
-            indent=2 if indent else None,
-            separators=None if indent else (",", ":"),
-        )
-    return json_safe(text)
+    return json_safe(jsontext.dumps(value, default=_plain, indent=indent))
 
 
 def _plain(value: object) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import orjson
-
 from polos.client.client import Client
+from polos.core import jsontext
 from polos.core.durations import SECOND, show_duration
 from polos.core.model import Execution
 from polos.core.status import TERMINAL, Status
@@ -180,5 +179,5 @@ class LiveView:
     async def _request(self, client: Client, execution_id: str, key: str) -> object:
         for wait in await client.access().read(lambda store: store.waits(execution_id)):
             if wait.key == key and wait.request is not None:
-                return orjson.loads(wait.request)
+                return jsontext.loads(wait.request)
         return None

@@ -7,8 +7,7 @@ import sys
 import threading
 from typing import Any
 
-import orjson
-
+from polos.core import jsontext
 from polos_cli.output import stderr
 from polos_cli.output.sanitize import sanitize
 
@@ -71,7 +70,7 @@ def question_of(data: Any, step_key: str) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else jsontext.dumps(value)
 
 
 async def answer_for(data: Any) -> tuple[bool, Any]:
@@ -92,8 +91,8 @@ async def answer_for(data: Any) -> tuple[bool, Any]:
         if word.lower() in ("y", "yes", "n", "no"):
             return True, {"approved": word.lower().startswith("y")}
         try:
-            return True, orjson.loads(word)
-        except orjson.JSONDecodeError:
+            return True, jsontext.loads(word)
+        except ValueError:
             stderr.say('  write y, n, s, or JSON such as {"approved": true}', "yellow")
 
 

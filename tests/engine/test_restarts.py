@@ -13,8 +13,18 @@ import orjson
 import pytest
 from pydantic import BaseModel, field_validator
 
-from polos import ExecutionFailed, WorkflowContext, current_step, workflow
-from polos.core.model import Execution
+from polos import (
+    ExecutionFailed,
+    ExecutionHandle,
+    InvalidInput,
+    PolosClient,
+    Workflow,
+    WorkflowContext,
+    current_step,
+    workflow,
+)
+from polos.authoring.registry import REGISTRY
+from polos.core.model import Execution, Stored
 from polos.core.status import Status
 from tests.conformance.processes import environment
 from tests.engine.conftest import Engine
@@ -309,23 +319,23 @@ async def test_a_payload_that_no_longer_fits_blocks_an_execution_that_has_begun(
             assert await polos.result(handle.id, 10) == first.__name__
 
 
-async def test_a_bare_ids_bad_input_fails_at_the_first_claim(engine: Engine, url: str) -> None:
-    from polos import PolosClient
+async def invoked_elsewhere(url: str, flow: Workflow, *payloads: Any) -> list[ExecutionHandle[Any]]:
+    """Starts it by its id, as a program does that does not have its code: unchecked."""
+    client = PolosClient(url)
+    known = REGISTRY._by_id.pop(flow.id)
+    try:
+        return [await client.invoke(flow.id, payload) for payload in payloads]
+    finally:
+        REGISTRY.add(known)
+        await client.close()
 
+
+async def test_a_bare_ids_bad_input_fails_at_the_first_claim(engine: Engine, url: str) -> None:
     @workflow(id="engine-tests.bare")
     async def bare(ctx: WorkflowContext, input: Wide) -> str:
         return input.needed
 
-    client = PolosClient(url)
-    from polos.authoring.registry import REGISTRY
-
-    known = REGISTRY._by_id.pop(bare.id)  # a program that does not have the workflow's code
-    try:
-        good = await client.invoke("engine-tests.bare", {"n": 1, "needed": "x"})
-        bad = await client.invoke("engine-tests.bare", {"n": "one"})
-    finally:
-        REGISTRY.add(known)
-    await client.close()
+    good, bad = await invoked_elsewhere(url, bare, {"n": 1, "needed": "x"}, {"n": "one"})
     async with engine(bare) as polos:
         assert await polos.result(good.id, 10) == "x"
         with pytest.raises(ExecutionFailed, match="needed") as failed:
@@ -334,27 +344,34 @@ async def test_a_bare_ids_bad_input_fails_at_the_first_claim(engine: Engine, url
 
 
 async def test_a_validator_that_breaks_is_a_wrong_input_and_ends_no_worker(engine: Engine, url: str) -> None:
-    from polos import InvalidInput, PolosClient
-    from polos.authoring.registry import REGISTRY
-
     @workflow(id="engine-tests.sized")
     async def sized(ctx: WorkflowContext, input: Size) -> int:
         return input.size
 
-    client = PolosClient(url)
-    known = REGISTRY._by_id.pop(sized.id)  # a program that does not have the workflow's code
-    try:
-        bad = await client.invoke("engine-tests.sized", {"size": "xl"})
-        good = await client.invoke("engine-tests.sized", {"size": "m"})
-    finally:
-        REGISTRY.add(known)
-    await client.close()
+    bad, good = await invoked_elsewhere(url, sized, {"size": "xl"}, {"size": "m"})
     async with engine(sized) as polos:
         assert await polos.result(good.id, 10) == 2, "the worker goes on"
         with pytest.raises(ExecutionFailed, match="its validator raised KeyError: 'xl'"):
             await polos.result(bad.id, 10)
         with pytest.raises(InvalidInput, match="its validator raised KeyError: 'xl'"):
             await sized.invoke(polos, {"size": "xl"})
+
+
+async def test_whatever_a_stored_input_raises_holds_its_execution_alone(
+    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @workflow(id="engine-tests.odd")
+    async def odd(ctx: WorkflowContext, n: int) -> int:
+        return n
+
+    def decode(flow: Workflow, stored: Stored, created_at: int = 0) -> Any:
+        return {"1": 1}[stored.text]
+
+    bad, good = await invoked_elsewhere(url, odd, 2, 1)
+    monkeypatch.setattr(Workflow, "decode_input", decode)
+    async with engine(odd) as polos:
+        assert await polos.result(good.id, 10) == 1, "the worker goes on"
+        assert "KeyError: '2'" in reason(await until(polos, bad, "blocked"))["message"]
 
 
 async def test_an_awkward_finally_at_the_stop_writes_nothing(engine: Engine) -> None:

@@ -32,6 +32,21 @@ async def test_workflows_are_run_and_looked_at(served: Served) -> None:
         assert [worker.project for worker in await client.workers()] == ["shop"]
 
 
+async def test_integers_of_any_size_arrive(served: Served) -> None:
+    async with Stranger(served.url, token=TOKEN) as client:
+        assert await order.run(client, {"id": 10**30}) == {"order": 10**30, "note": ""}
+        handle = await client.invoke("order", {"id": -(2**70)})
+        assert await handle.result(timeout=20) == {"order": -(2**70), "note": ""}
+        approval = await served.asking(
+            {"form": {"properties": {"n": {"type": "array"}}, "required": ["n"]}, "of": 10**25}
+        )
+        assert str(10**25) in (await served.http.get(approval["url"])).text
+        answer = await served.http.post(approval["url"], data={"n": f"[{10**30}]"})
+        assert answer.status_code == 200, answer.text
+        ended = await served.get(f"/executions/{approval['execution']}", wait_seconds=10)
+        assert ended["result"] == {"n": [10**30]}
+
+
 async def test_errors_are_those_of_any_client(served: Served) -> None:
     async with Stranger(served.url, token=TOKEN) as client:
         with pytest.raises(InvalidInput) as refused:

@@ -32,11 +32,13 @@ async def test_a_bad_payload_is_refused_with_every_field_before_anything_is_stor
     assert await served.get("/executions") == []
 
 
-async def test_an_input_that_nothing_can_be_made_of_holds_itself_alone(served: Served) -> None:
-    broken = await served.post("/workflows/order/run", {"payload": {"id": 1}, "payload_shape": {"": 5}})
-    assert (await served.run("order", {"id": 2}))["status"] == "completed", "the worker goes on"
-    found = await served.get(f"/executions/{broken['number']}")
-    assert found["status"] == "blocked" and "the stored payload cannot be used" in str(found)
+@pytest.mark.parametrize("name", [5, 10**30, None, ["a"]])
+async def test_a_shape_that_is_none_is_refused(served: Served, name: Any) -> None:
+    answer = await served.refused("/workflows/order/run", {"payload": {"id": 1}, "payload_shape": {"": name}})
+    assert answer.status_code == 400 and "payload_shape" in answer.text
+    answer = await served.refused("/events", {"events": [{"topic": "t", "data": 1, "shape": {"": name}}]})
+    assert answer.status_code == 400 and "shape" in answer.text
+    assert await served.get("/executions") == [] == await served.get("/events")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,8 @@ async def test_events_wake_and_are_told(served: Served) -> None:
 
 
 async def test_a_stream_goes_on_where_a_reader_was(served: Served) -> None:
-    await served.post("/events", {"events": [{"topic": "t", "data": n} for n in range(3)]})
+    long = 10**30  # more than 64 bits
+    await served.post("/events", {"events": [{"topic": "t", "data": n} for n in (0, long, 2)]})
     url = "/api/v1/events/stream"
 
     async def read(count: int, **headers: str) -> list[tuple[int, Any]]:
@@ -119,7 +122,7 @@ async def test_a_stream_goes_on_where_a_reader_was(served: Served) -> None:
         raise AssertionError("the stream ended")
 
     first = await read(2, **{"last-event-id": "0"})
-    assert [data for _, data in first] == [0, 1]
+    assert [data for _, data in first] == [0, long]
     rest = asyncio.ensure_future(read(2, **{"last-event-id": str(first[-1][0])}))
     while not rest.done():
         await served.post("/events", {"events": [{"topic": "t", "data": 3}]})

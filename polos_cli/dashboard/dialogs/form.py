@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import orjson
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Input, Label, Select, Static, TextArea
 
+from polos.core import jsontext
 from polos.core.forms import FormField, answer_of
 from polos_cli.dashboard.dialogs.box import Dialog, told
 from polos_cli.dashboard.widgets.yesno import YesNo
@@ -118,15 +118,15 @@ class Form(Dialog[tuple[str, Any] | None]):
             value, wrong = answer_of(self._fields, typed)
             return name, value, mistakes + wrong
         try:
-            return name, orjson.loads(self.query_one("#json", TextArea).text.strip() or "null"), mistakes
-        except orjson.JSONDecodeError as error:
+            return name, jsontext.loads(self.query_one("#json", TextArea).text.strip() or "null"), mistakes
+        except ValueError as error:
             return name, None, [*mistakes, f"that is no JSON: {error}"]
 
     def _preview(self) -> None:
         if self._fields is not None:
             _, value, mistakes = self._read()
             room = max(20, self.size.width - 20)
-            text = "" if mistakes else f"sends {clip(sanitize(orjson.dumps(value).decode()), room)}"
+            text = "" if mistakes else f"sends {clip(sanitize(jsontext.dumps(value)), room)}"
             self.query_one("#sends", Static).update(sanitize(text))
 
     def on_input_changed(self) -> None:
@@ -160,7 +160,7 @@ class Form(Dialog[tuple[str, Any] | None]):
             value = {key: text for key, text in self._typed().items() if key != NAME and text}
         text = (
             self.query_one("#json", TextArea).text if self._fields is None
-            else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+            else jsontext.dumps(value, indent=True)
         )  # fmt: skip
         edited = self._edit(text) if self._edit is not None else None
         self._text = text if edited is None else edited
@@ -174,9 +174,9 @@ class Form(Dialog[tuple[str, Any] | None]):
 def _begins(text: str) -> dict[str, str]:
     """Returns the first values of fields, as they would be typed."""
     try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        found = jsontext.loads(text)
+    except ValueError:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {name: one if isinstance(one, str) else orjson.dumps(one).decode() for name, one in found.items()}
+    return {name: one if isinstance(one, str) else jsontext.dumps(one) for name, one in found.items()}

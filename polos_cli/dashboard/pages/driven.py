@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-import orjson
 from textual import work
 from textual.binding import Binding
 
+from polos.core import jsontext
 from polos.core.forms import FormField, fields_of, shown_of
 from polos_cli.dashboard.actions import suspend_of
 from polos_cli.dashboard.dialogs.line import Line
@@ -58,7 +58,7 @@ class DrivenPage(Page):
         if wait is None:
             self.post_message(Tell(f"answer: {whole.execution.number} asks nothing", is_error=True))
             return
-        asked = "\n".join(f"  {name}: {text}" for name, text in shown_of(orjson.loads(wait.request or "null")))
+        asked = "\n".join(f"  {name}: {text}" for name, text in shown_of(jsontext.loads(wait.request or "null")))
         title = f"{whole.execution.workflow_id} {whole.execution.number} asks at {wait.key!r}:\n{asked[:4_000]}"
         fields = fields_of(wait.request) or [FormField("approved", "approved", "boolean", True)]
         given = await self.app.push_screen_wait(Form(title, fields, "{}", edit=self.edit))

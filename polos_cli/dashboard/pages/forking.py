@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from polos.client.drive import SAME
-from polos.core import codec
+from polos.core import codec, jsontext
 from polos.core.model import Execution
 from polos_cli.dashboard.actions import Deed, to_json
 from polos_cli.dashboard.dialogs.confirm import Confirm
@@ -66,8 +64,8 @@ async def _edited(page: Page, was_input: Any, was: Mapping[str, Any], changes: C
 def read(text: str, was: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Returns what is wrong with edited values (empty: nothing), and the values."""
     try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        found = jsontext.loads(text)
+    except ValueError as error:
         return f"it is no JSON: {error}", {}
     if not isinstance(found, dict) or "input" not in found or not isinstance(found.get("steps"), dict):
         return 'it is to be {"input": …, "steps": {…}} still', {}
