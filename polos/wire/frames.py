@@ -99,6 +99,8 @@ class Channel(asyncio.Protocol):
         self._transport = transport
         self._descriptor = transport.get_extra_info("socket").fileno()
         forked.opened(self._descriptor)
+        if self.lost:  # it was ended between being accepted and being made
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         try:

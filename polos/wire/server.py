@@ -60,9 +60,8 @@ class WireServer:
         """Listens anew where somebody has removed the socket's file, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if not self.path.exists() and self._server is not None:
-                forked.closed(self._descriptor)
-                self._server.close()
+            if not self.path.exists():
+                await self._deafen()
                 with contextlib.suppress(OSError):  # its folder may be gone, too: looked at again
                     await self.start()
 
@@ -100,11 +99,24 @@ class WireServer:
         """Forgets a connection."""
         self._peers.discard(peer)
 
+    async def _deafen(self) -> None:
+        """Accepts nothing more, and closes the listening socket, where there is one.
+
+        What has been accepted becomes a connection in the next turn of the loop, for which asyncio needs the server still
+        open: it would lose the socket otherwise, unclosed (`Server._attach` refuses).
+        """
+        if self._server is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        await asyncio.sleep(0)
+        forked.closed(self._descriptor)
+        self._server.close()
+        self._server = None
+
     async def close(self) -> None:
         """Listens no more and ends every connection; what was answered has been sent."""
         if self._server is not None:
-            forked.closed(self._descriptor)
-            self._server.close()
+            await self._deafen()
             self.path.unlink(missing_ok=True)
         for peer in list(self._peers):
             peer.end()

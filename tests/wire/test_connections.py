@@ -208,6 +208,24 @@ async def test_a_message_that_cannot_be_written_fails_its_own_call_only(connect:
 # ── the socket's file ────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_connection_that_was_just_accepted_ends_with_the_owner(owner: OwnerSide, turns: int) -> None:
+    own, other = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    with own, other:
+        for one in (own, other):
+            one.connect(str(owner.socket))
+            one.setblocking(False)
+        for _turn in range(turns):  # of the loop: before it is accepted, while, and after
+            await asyncio.sleep(0)
+        await owner.server.close()
+        async with asyncio.timeout(10):
+            for one in (own, other):
+                try:
+                    assert await asyncio.get_running_loop().sock_recv(one, 1) == b""
+                except ConnectionResetError:
+                    pass  # it was not accepted any more
+
+
 async def test_only_its_user_may_connect(owner: OwnerSide) -> None:
     assert stat.S_IMODE(owner.socket.stat().st_mode) == 0o600
     assert owner.socket == owner.path.with_name("polos.db.sock")
