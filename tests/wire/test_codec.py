@@ -111,14 +111,14 @@ def test_containers_and_nothing_arrive_as_they_were(
 
 def test_every_method_of_the_table_has_a_side_that_answers_and_one_that_asks() -> None:
     from polos.ports import ClientStore, WorkerStore
+    from polos.wire.peer import Peer
     from polos.wire.remote import Remote
-    from polos.wire.server import _Peer
 
     own = {"changed", "renew", "yield", "outcomes", "questions", "answer"}
     answers = [
         name
         for name in METHODS
-        if hasattr(_Peer, f"_{name}") or hasattr(ClientStore, name) or hasattr(WorkerStore, name)
+        if hasattr(Peer, f"_{name}") or hasattr(ClientStore, name) or hasattr(WorkerStore, name)
     ]
     missing = [name for name in METHODS if name not in own and not (name in answers and hasattr(Remote, name))]
     assert missing == []

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from polos.errors import EngineError
+from polos.wire import peer as owner_side
 from polos.wire import remote as remote_side
-from polos.wire import server as owner_side
+from polos.wire.peer import Peer
 from polos.wire.remote import Remote
-from polos.wire.server import _Peer
 from tests.conformance.acts import Hand, children, claim, record, start
 from tests.conformance.over_the_wire import OwnerSide, worker
 from tests.wire.conftest import Connect
@@ -28,18 +28,18 @@ class Watch:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent = self.sent_bytes = self.taken = self.taken_bytes = 0
-        send, committing = Remote._send_commit, _Peer._commit
+        send, committing = Remote._send_commit, Peer._commit
 
         def watched_send(remote: Remote, message: list[object], size: int) -> None:
             send(remote, message, size)  # type: ignore[arg-type]
             self.sent, self.sent_bytes = max(self.sent, remote._commits), max(self.sent_bytes, remote._bytes)
 
-        def watched_commit(peer: _Peer, *args: object) -> None:
+        def watched_commit(peer: Peer, *args: object) -> None:
             committing(peer, *args)  # type: ignore[arg-type]
             self.taken, self.taken_bytes = max(self.taken, peer._commits), max(self.taken_bytes, peer._bytes)
 
         monkeypatch.setattr(Remote, "_send_commit", watched_send)
-        monkeypatch.setattr(_Peer, "_commit", watched_commit)
+        monkeypatch.setattr(Peer, "_commit", watched_commit)
 
 
 async def test_thousands_of_commits_at_once_are_all_answered_with_no_more_than_the_limit_in_flight(

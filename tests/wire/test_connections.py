@@ -13,8 +13,8 @@ from polos.core.model import NewEvent, Outcome
 from polos.core.ops import Finish
 from polos.errors import EngineError, LeaseLost, NobodyListens, OwnerLost, UsageError, WireVersionMismatch
 from polos.wire import address
+from polos.wire import peer as owner_side
 from polos.wire import remote as remote_side
-from polos.wire import server as owner_side
 from polos.wire.address import own_folder, socket_path
 from polos.wire.calls import METHODS, Role
 from polos.wire.remote import Remote
