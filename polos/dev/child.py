@@ -14,14 +14,18 @@ import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from polos.dev.control import ChildEnd
+
+if TYPE_CHECKING:
+    from polos.local.host import Host
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _SLOW_AFTER = 5.0
 _DIED_ALONE = 3
+_FAULTY = 4
 
 
 def main(descriptor: int, parent: int) -> None:
@@ -40,22 +44,29 @@ def main(descriptor: int, parent: int) -> None:
     try:
         manifest, registry, root = _load(settings)
     except Exception as error:  # of the user's modules, whatever they raise
-        from polos.errors import PolosError
-
-        told = (
-            (error.message, error.hint) if isinstance(error, PolosError) else (f"{type(error).__name__}: {error}", "")
-        )
-        trace = getattr(error, "traceback_text", "") or ""
-        server.send({"is": "refused", "message": told[0], "hint": told[1], "traceback": trace})
+        _refuse(server, error)
         return
     finally:
         loaded.set()
     server.send({"is": "loaded", "manifest": manifest})
     with asyncio.Runner() as runner:
         runner.run(_serve(server, settings, registry, root, manifest["code"]))
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process: threads of bodies that do not end hold up nothing."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # threads of bodies that do not end hold up nothing
+    os._exit(code)
+
+
+def _refuse(server: ChildEnd, error: Exception) -> None:
+    """Lets the server say it, which has a person's terminal."""
+    from polos.errors import PolosError
+
+    told = (error.message, error.hint) if isinstance(error, PolosError) else (f"{type(error).__name__}: {error}", "")
+    trace = getattr(error, "traceback_text", "") or ""
+    server.send({"is": "refused", "message": told[0], "hint": told[1], "traceback": trace})
 
 
 def _import_polos() -> None:
@@ -87,45 +98,59 @@ def _load(settings: dict[str, Any]) -> tuple[dict[str, Any], Any, Path]:
 async def _serve(server: ChildEnd, settings: dict[str, Any], registry: Any, root: Path, code: str) -> None:
     from polos.local.host import Host
 
-    host = Host(
-        settings["database"], registry, durability=settings["durability"], lease_seconds=settings["lease_seconds"],
-        may_own=False, project=settings["project"], project_root=root, complete=True, is_checked=True,
-        max_concurrent_workflows=settings["concurrency"],
-        on_warning=lambda text: server.send({"is": "warned", "text": text}),
-    )  # fmt: skip
-    has_started = False
+    def warn(text: str) -> None:
+        server.send({"is": "warned", "text": text})
+
+    def failed(fault: asyncio.Future[BaseException]) -> None:
+        warn(f"a worker cannot go on: {fault.result()}")
+        _leave(_FAULTY)  # the server starts another one
+
+    host: Host | None = None
+    is_hurried = False
     while True:
         order = await server.next()
         match order["do"]:
             case "check":
                 server.send({"is": "checked", **await _check(settings["database"], registry, code, order["limit"])})
             case "work":
+                host = Host(
+                    settings["database"], registry, durability=settings["durability"], may_own=False,
+                    lease_seconds=settings["lease_seconds"], project=settings["project"], project_root=root,
+                    complete=True, is_checked=order["is_checked"], max_concurrent_workflows=settings["concurrency"],
+                    on_warning=warn,
+                )  # fmt: skip
                 try:
                     await host.start()
-                    has_started = True
                     await host.begin()
-                except Exception as error:  # said by the server, which is a person's terminal
-                    server.send(
-                        {"is": "refused", "message": str(error), "hint": getattr(error, "hint", ""), "traceback": ""}
-                    )
-                    return
+                except Exception as error:  # whatever keeps it from working is told where the person is
+                    _refuse(server, error)
+                    _leave(0)
                 assert host.fault is not None
-                host.fault.add_done_callback(lambda done: server.send({"is": "warned", "text": str(done.result())}))
+                host.fault.add_done_callback(failed)
                 server.send({"is": "working"})
+            case "hurry":  # came before the order to retire, which has no grace then
+                is_hurried = True
             case "retire":
-                if has_started:
-                    leaving = asyncio.ensure_future(host.stop(order["grace"]))
-                    hurried = asyncio.ensure_future(_hurry(server))
-                    await asyncio.wait({leaving, hurried}, return_when=asyncio.FIRST_COMPLETED)
-                    hurried.cancel()
-                    if not leaving.done():
-                        leaving.cancel()
-                        await asyncio.wait({leaving})
-                        await host.stop(0)
+                if host is not None:
+                    await _retire(host, server, 0 if is_hurried else order["grace"])
                 server.send({"is": "gone"})
-                return
+                _leave(0)
             case other:
                 raise AssertionError(f"an order {other!r}")
+
+
+async def _retire(host: Host, server: ChildEnd, grace: float) -> None:
+    """Lets its bodies end within their grace, or until the server will wait no longer."""
+    leaving = asyncio.ensure_future(host.stop(grace))
+    hurried = asyncio.ensure_future(_hurry(server))
+    await asyncio.wait({leaving, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if not leaving.done():
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        await host.stop(0)
+    else:
+        leaving.result()
 
 
 async def _hurry(server: ChildEnd) -> None:

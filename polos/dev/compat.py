@@ -1,6 +1,7 @@
 """The compatibility check: every unfinished execution's history against new code, before it takes over (S8.3).
 
-Runs in the new generation's process, under a time limit: what it did not come to is checked when it wakes, as always.
+Runs in the new generation's process, under a time limit: what it did not come to is checked when it wakes, as always,
+for which a blocked one is woken.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from polos.worker.replay import History, Replayer, Verdict, silence
 LIMIT = 2.0
 """Seconds for the check of all executions; new code waits for no longer."""
 AT_ONCE = 500
-UNFINISHED = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.BLOCKED})
+UNFINISHED = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING})
 _BY_CODE = frozenset({"diverged", "stored_value_mismatch"})
 """Reasons of blocked executions that a replay can see whether they hold."""
 
@@ -37,7 +38,7 @@ class Findings:
 
 
 async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, limit: float = LIMIT) -> Findings:
-    """Replays the newest first, until `limit` seconds are over; shows nothing that replayed code prints."""
+    """Replays what is blocked, then the newest first, until `limit` seconds are over; shows nothing that replayed code prints."""
     replayer = Replayer(registry, clock=clock, ids=TimeOrderedIds(), rng=SystemRng())
     until = clock.monotonic() + limit
     continues, unlooked, released = 0, 0, []
@@ -49,6 +50,11 @@ async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, l
             left = until - clock.monotonic()
             if left <= 0:
                 unlooked += 1
+                if (
+                    registry.get(execution.workflow_id)
+                    and what_to_do(execution, Verdict(kind="unknown"), code) == "release"
+                ):
+                    found.release.append(execution.id)
                 continue
             if execution.seq == 0 and execution.status is Status.QUEUED:
                 continues += 1  # nothing is recorded yet
@@ -62,6 +68,8 @@ async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, l
                 continues += 1
             else:
                 (diverges if verdict.kind == "diverges" else unknown).append(misfit)
+            if registry.get(execution.workflow_id) is None:
+                continue
             match what_to_do(history.execution, verdict, code):
                 case "hold":
                     found.hold.append((execution.id, verdict.reason))
@@ -81,7 +89,7 @@ async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, l
 
 
 def what_to_do(execution: Execution, verdict: Verdict, code: str) -> Literal["hold", "release", "leave"]:
-    """Decides over one execution.
+    """Decides over one execution of a workflow that the code has.
 
     A blocked one goes on when its history fits; where a replay cannot tell (its process died again and again, a fault of
     ours), other code than that which it blocked on gives it one try.
@@ -97,8 +105,14 @@ def what_to_do(execution: Execution, verdict: Verdict, code: str) -> Literal["ho
 
 
 async def unfinished(store: ReadStore) -> AsyncIterator[Execution]:
-    """Yields every execution that has not ended, newest first."""
-    wanted = ExecutionFilter(statuses=UNFINISHED, limit=AT_ONCE)
+    """Yields every execution that has not ended: first what is blocked, each newest first."""
+    for statuses in (frozenset({Status.BLOCKED}), UNFINISHED):
+        async for execution in _found(store, statuses):
+            yield execution
+
+
+async def _found(store: ReadStore, statuses: frozenset[Status]) -> AsyncIterator[Execution]:
+    wanted = ExecutionFilter(statuses=statuses, limit=AT_ONCE)
     before: int | None = None
     while True:
         page = await store.search(replace(wanted, before=before))

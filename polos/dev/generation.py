@@ -55,6 +55,8 @@ class Child:
         self._answers: asyncio.Queue[Message | None] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read())
         self.is_leaving = False
+        self.has_died = False
+        """It ended without having been told to."""
         self.on_death: Callable[[Child], None] = lambda child: None
 
     @classmethod
@@ -82,6 +84,7 @@ class Child:
         await self.process.wait()
         self._answers.put_nowait(None)
         if not self.is_leaving:
+            self.has_died = True
             self.on_death(self)
 
     async def answer(self, within: float) -> Message:
@@ -146,6 +149,7 @@ class Generation:
         self.manifest: Manifest | None = None
         self.children: list[Child] = []
         self.is_working = False
+        self._is_checked = False
         self._settings, self._workers, self._on_warning = settings, workers, on_warning
         self._spares = spares
 
@@ -169,6 +173,7 @@ class Generation:
         first = self.children[0]
         first.tell(do="check", limit=LIMIT)
         answer = await first.answer(CHECKS_WITHIN)
+        self._is_checked = True
         told = answer["checked"]
         checked = Checked(
             continues=told["continues"], unlooked=told["unlooked"], released=tuple(told["released"]),
@@ -180,9 +185,10 @@ class Generation:
     async def work(self, on_death: Callable[[Child], None]) -> None:
         """Lets it claim, and returns once it is known. Raises `RefusedCode`, `ChildDied`, `TimeoutError`."""
         for child in self.children:
-            child.tell(do="work")
+            child.tell(do="work", is_checked=self._is_checked)
         for child in self.children:
             await child.answer(WORKS_WITHIN)
+        for child in self.children:
             child.on_death = on_death
         self.is_working = True
 

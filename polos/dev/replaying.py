@@ -121,7 +121,7 @@ async def debug(
 
 async def all_unfinished(store: ReadStore) -> list[Execution]:
     """Returns every execution that has not ended, newest first."""
-    return [execution async for execution in unfinished(store)]
+    return sorted([one async for one in unfinished(store)], key=lambda one: one.number, reverse=True)
 
 
 def _report(execution: Execution, verdict: Verdict, codes: tuple[str, ...], took: float) -> Report:

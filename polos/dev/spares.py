@@ -14,6 +14,7 @@ class Spares:
         self._count, self._on_warning = count, on_warning
         self._waiting: list[Child] = []
         self._is_filling = False
+        self._drops = 0
 
     def take(self) -> list[Child]:
         """Returns those that are there, which are the caller's from then on."""
@@ -24,15 +25,20 @@ class Spares:
         """Starts what is missing."""
         if self._is_filling:
             return
-        self._is_filling = True
+        self._is_filling, drops = True, self._drops
         try:
             self._waiting = self.take()
             while len(self._waiting) < self._count:
-                self._waiting.append(await Child.spawn(self._on_warning))
+                one = await Child.spawn(self._on_warning)
+                if drops != self._drops:
+                    await one.kill()
+                    return
+                self._waiting.append(one)
         finally:
             self._is_filling = False
 
     async def drop(self) -> None:
-        """Ends those that are there: what they have imported may be old."""
+        """Ends those that are there or just start: what they have imported may be old."""
+        self._drops += 1
         for one in self.take():
             await one.kill()

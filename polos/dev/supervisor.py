@@ -211,13 +211,14 @@ class Supervisor:
             self._is_past_return = True
             await self._switch(new, check, files)
         except RefusedCode as error:
-            self._refused(error.message, error.hint, error.traceback_text)
+            self._refused(files, error.message, error.hint, error.traceback_text)
         except ChildDied as error:
-            self._refused(f"the process {error} while it imported your modules", "", "")
+            self._refused(files, f"the process {error} while it imported your modules", "", "")
         except TimeoutError:
             self._refused(
-                "the import of your modules does not end", "does a module wait for something when it is imported?", ""
-            )
+                files, "the import of your modules does not end",
+                "does a module wait for something when it is imported?", "",
+            )  # fmt: skip
         finally:
             self._is_past_return = False
             self._coming = None
@@ -237,13 +238,13 @@ class Supervisor:
 
     async def _switch(self, new: Generation, check: Check, files: tuple[str, ...]) -> None:
         assert new.manifest is not None
+        await new.work(self._died)  # what it declares may be refused: then the old one serves on, with all that fits it
         self._told_by_check = {one.execution for one in check.checked.diverges}
-        await self.store.hold(check.hold, new.manifest.code)
-        await new.work(self._died)  # what it declares may be refused: then the old one serves on
         old, self._serving = self._serving, new
         if old is not None:
             self._let_go(old)
         self._files = self._files[len(files) :]
+        await self.store.hold(check.hold, new.manifest.code)
         await self.store.release(check.release)
         retried = await self._failures.retry(self.store, self._warn) if files and self._retries else ()
         took = round((self.clock.monotonic() - self._since) * 1000)
@@ -251,10 +252,12 @@ class Supervisor:
             Live(generation=new.number, manifest=new.manifest, checked=check.checked, took_ms=took, files=files,
                  retried=retried)
         )  # fmt: skip
+        if any(child.has_died for child in new.children):
+            self._died(next(child for child in new.children if child.has_died))  # before it served
 
-    def _refused(self, message: str, hint: str, traceback_text: str) -> None:
+    def _refused(self, files: tuple[str, ...], message: str, hint: str, traceback_text: str) -> None:
         manifest = self._serving.manifest if self._serving else None
-        files, self._files = self._files, ()
+        self._files = self._files[len(files) :]
         self._tell(
             Refused(message=message, hint=hint, traceback_text=traceback_text, files=files,
                     serving=manifest.code if manifest else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from polos.dev.generation import Child
 from tests.dev.conftest import Start
-from tests.dev.place import Dev, is_alive, wait_until
+from tests.dev.place import PATIENCE, Dev, is_alive, wait_until
 
 LOAD = """
 import asyncio
@@ -51,6 +53,30 @@ def test_a_killed_worker_is_said_and_started_again(dev: Start) -> None:
     server.publish()
     assert server.result() == "ship one"
     assert server.ledger == ["validate", "charge", "ship one"]
+
+
+def test_a_worker_that_cannot_go_on_is_started_again(dev: Start) -> None:
+    """A fault of ours, made by the code itself: one that stayed up would claim nothing, and nobody would know."""
+    server = dev(flow="""
+        import gc
+        from polos import WorkflowContext, workflow
+        from polos.local.host import Host
+
+        @workflow
+        async def order(ctx: WorkflowContext, is_faulty: bool = False) -> str:
+            if is_faulty:
+                (host,) = (one for one in gc.get_objects() if isinstance(one, Host))
+                host._failed(RuntimeError("out of paper"))
+            await ctx.step.wait_for("rest", seconds=0.2)
+            return "done"
+    """)  # fmt: skip
+    server.until("live")
+    server.invoke("order", True)
+    assert "out of paper" in server.until("warning")["message"]
+    assert server.until("worker_died")["how"] == "exited with 4"
+    server.edit(("if is_faulty", "if False"))
+    server.until("live")
+    assert server.result(1) == "done"
 
 
 def test_a_killed_server_leaves_no_child_and_the_next_goes_on(dev: Start) -> None:
@@ -255,6 +281,30 @@ def test_a_body_that_does_not_end_is_cut_when_the_server_stops_and_runs_again(de
     server.start()
     assert server.until("live")["check"]["continues"] == 1
     assert server.result() == "done" and server.ledger == ["begun", "begun"]
+
+
+def test_a_hurry_that_comes_before_the_order_to_retire_leaves_no_grace(dev: Start) -> None:
+    """Two Ctrl-C at once."""
+    server = dev()
+    server.until("live")
+    warned: list[str] = []
+
+    async def hurried() -> int | None:
+        child = await Child.spawn(warned.append)
+        settings = {
+            "root": str(server.folder), "database": f"sqlite:///{server.folder}/.polos/polos.db", "durability": "relaxed",
+            "lease_seconds": 10.0, "project": "shop", "concurrency": 1,
+        }  # fmt: skip
+        child.tell(do="load", settings=settings)
+        await child.answer(PATIENCE)
+        child.tell(do="work", is_checked=True)
+        await child.answer(PATIENCE)
+        child.tell(do="hurry")
+        assert await child.leave(PATIENCE)
+        return child.process.returncode
+
+    assert asyncio.run(hurried()) == 0
+    assert warned == []
 
 
 @pytest.mark.long

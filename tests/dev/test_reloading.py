@@ -264,9 +264,13 @@ def test_what_is_refused_at_the_hello_leaves_the_last_good_code_running(dev: Sta
     )  # fmt: skip
     try:
         assert worker.stderr is not None and "worker of other" in worker.stderr.readline()
-        server.edit(("@workflow", "@workflow\nasync def taken(ctx: WorkflowContext) -> None: ...\n\n\n@workflow"))
+        server.edit(
+            ("@workflow", "@workflow\nasync def taken(ctx: WorkflowContext) -> None: ...\n\n\n@workflow"),
+            ('step.run("charge"', 'step.run("refund"'),
+        )  # what is refused holds nothing, either
         refused = server.until("refused")
         assert "also one of the project 'other'" in refused["message"] and refused["serving"] == good["code"]
+        assert refused["message"].count("give one of them another id") == 0, "that is the hint's to say"
         server.publish()
         assert server.result(1) == "ship one"
     finally:
