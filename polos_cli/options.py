@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from polos.core import jsontext
+from polos.core.forms import fields_in
 from polos.errors import UsageError
+from polos_cli.view.prompt import described, typed
 
 _PAIR = re.compile(r"([A-Za-z_][\w.-]*)(:?=)(.*)", re.DOTALL)
 FORMS = "INPUT is JSON ('{\"id\": 1}'), @file.json, - for stdin, or name=value pairs (name:=json for raw JSON)"
@@ -30,7 +32,12 @@ def read_input(
     """
     properties, required = _fields(schema or {})
     if not words:
-        return _ask_missing({}, properties, required, ask) if required and ask else None
+        if required and ask:
+            return _ask_missing({}, properties, required, ask)
+        is_one = (schema or {}).get("type") in ("string", "integer", "number", "boolean") and "default" not in (
+            schema or {}
+        )
+        return _asked("INPUT", schema or {}, ask) if is_one and ask else None
     if len(words) == 1 and not _PAIR.fullmatch(words[0]):
         return _whole(words[0])
     payload: dict[str, Any] = {}
@@ -96,7 +103,17 @@ def _ask_missing(
 ) -> dict[str, Any]:
     for name in required:
         if name not in payload and ask is not None:
-            field = properties.get(name, {})
-            about = field.get("description") or field.get("type") or ""
-            payload[name] = read_value(ask(f"{name}{f' ({about})' if about else ''}: "), field)
+            payload[name] = _asked(name, properties.get(name, {}), ask)
     return payload
+
+
+def _asked(name: str, schema: Mapping[str, Any], ask: Callable[[str], str]) -> Any:
+    """Asks until the answer is one of the field's."""
+    (field,) = fields_in({"form": {"properties": {name: schema}, "required": [name]}})
+    wrong = ""
+    while True:
+        text = ask(f"{wrong}{described(field)}: ").strip()
+        try:
+            return read_value(text, schema) if field.kind == "json" and text else typed(field, text)
+        except ValueError as error:
+            wrong = f"{name}: {error}\n"

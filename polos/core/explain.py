@@ -7,8 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polos.core import jsontext
+from polos.core.completing import command_for
 from polos.core.durations import show_duration
 from polos.core.explained import blocked, ended
+from polos.core.forms import fields_in, shown_of
 from polos.core.manifest import QueueState
 from polos.core.model import Event, FailedAttempt, Kind, PendingWait
 from polos.core.standing import Explanation, Facts, Why
@@ -211,12 +214,20 @@ def _wait_lines(facts: Facts, wait: PendingWait) -> list[str]:
         case Kind.TIMER:
             return [f"a timer of its own code fires in {left(facts, wait.deadline)}"]
         case Kind.SUSPEND:
-            asked = f": {wait.request}" if wait.request not in (None, "null") else ""
+            asked = _asked(wait)
             return [f"the step {wait.key!r} asks for an answer {since}{until}{asked}"]
         case Kind.CHILD:
             return _child_lines(facts, wait, since)
         case _:
             return []
+
+
+def _asked(wait: PendingWait) -> str:
+    """Returns what a person is shown, and what the form wants."""
+    data = jsontext.loads(wait.request) if wait.request else None
+    told = [f"{name}: {short(text)}" if name != "request" else short(text) for name, text in shown_of(data)]
+    fields = ", ".join(field.name + ("" if field.is_required else " (optional)") for field in fields_in(data))
+    return (f": {'; '.join(told)}" if told else "") + (f"; it wants {fields}" if fields else "")
 
 
 def _event_lines(facts: Facts, wait: PendingWait, since: str, until: str) -> list[str]:
@@ -267,11 +278,9 @@ def _wait_commands(facts: Facts, wait: PendingWait) -> list[tuple[str, str]]:
     n = facts.execution.number
     match wait.kind:
         case Kind.EVENT:
-            request = json.loads(wait.request or "{}")
-            data = json.dumps(request.get("match") or {}, ensure_ascii=False)
-            return [(f"polos send-event {request.get('topic')} '{data}'", "sends what it waits for")]
+            return [(command_for(n, wait) or "", "sends what it waits for")]
         case Kind.SUSPEND:
-            return [(f"polos resume {n} {wait.key}", "answers it")]
+            return [(command_for(n, wait) or "", "answers it")]
         case Kind.CHILD:
             open_ = [one for one in facts.children.get(wait.key, ()) if one.ended_at is None]
             return [(f"polos why {one.number}", "why that one is where it is") for one in open_[:2]]

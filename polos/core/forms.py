@@ -1,4 +1,4 @@
-"""Forms made from JSON schemas: their fields, and the value that was typed into them. Shows nothing."""
+"""Forms made from JSON schemas: their fields, and whether what was typed or given fits them. Shows nothing."""
 
 from __future__ import annotations
 
@@ -25,13 +25,19 @@ class FormField:
     default: str = ""
 
 
-_WANTED = {"integer": "a whole number", "number": "a number"}
+_WANTED = {"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false"}
+_SAMPLES: dict[str, Any] = {"integer": 1, "number": 1.5, "string": "...", "boolean": True, "json": {}}
+_WORDS = {"true": True, "yes": True, "y": True, "false": False, "no": False, "n": False}
 _KINDS = ("string", "number", "integer", "boolean")
 
 
 def fields_of(request: str | None) -> list[FormField]:
     """Returns the fields of a suspend's ``form`` or ``schema``; none: it is a question of yes or no."""
-    data = jsontext.loads(request) if request else None
+    return fields_in(jsontext.loads(request) if request else None)
+
+
+def fields_in(data: Any) -> list[FormField]:
+    """Returns the fields of what a suspend puts before a person."""
     form = data.get("form") or data.get("schema") if isinstance(data, dict) else None
     if not isinstance(form, dict):
         return []
@@ -100,14 +106,81 @@ def answer_of(fields: Sequence[FormField], typed: Mapping[str, str]) -> tuple[An
         elif not text:
             if field.is_required:
                 mistakes.append(f"{field.label} is needed")
-        elif field.options and text not in field.options:
-            mistakes.append(f"{field.label}: one of {', '.join(field.options)}")
         else:
             try:
-                answer[field.name] = _read(field.kind, text)
-            except ValueError:
-                mistakes.append(f"{field.label}: {_WANTED.get(field.kind, 'JSON')}")
+                answer[field.name] = value_of(field, text)
+            except ValueError as error:
+                mistakes.append(f"{field.label}: {error}")
     return answer, mistakes
+
+
+def value_of(field: FormField, text: str) -> Any:
+    """Returns the value that was typed into a field.
+
+    Raises:
+        ValueError: it is not one of the field's; says what is wanted.
+    """
+    if field.options and text not in field.options:
+        raise ValueError(f"one of {', '.join(field.options)}")
+    if field.kind == "boolean":
+        if text.lower() not in _WORDS:
+            raise ValueError("yes or no")
+        return _WORDS[text.lower()]
+    if "\0" in text:
+        raise ValueError("a text without NUL")
+    try:
+        return _read(field.kind, text)
+    except ValueError:
+        raise ValueError(_WANTED.get(field.kind, "JSON")) from None
+
+
+def mistakes_in(fields: Sequence[FormField], answer: Any) -> list[str]:
+    """Returns what is wrong with an answer that was given whole; without fields, every answer is right."""
+    if not fields:
+        return []
+    if not isinstance(answer, dict):
+        return [f"an object with {', '.join(field.name for field in fields)} is wanted"]
+    known = {field.name: field for field in fields}
+    mistakes = [f"the form has no {name!r}" for name in answer if name not in known]
+    for name, field in known.items():
+        value = answer.get(name)
+        if value is None:
+            if field.is_required:
+                mistakes.append(f"{name!r} is needed")
+        elif field.options and _typed(value) not in field.options:
+            mistakes.append(f"{name!r}: one of {', '.join(field.options)}")
+        elif not field.options and not _fits(field.kind, value):
+            mistakes.append(f"{name!r}: {_WANTED[field.kind]}")
+    return mistakes
+
+
+def sample_of(fields: Sequence[FormField]) -> Any:
+    """Returns an answer that shows how one is written: its fields with a value of their kind each."""
+    if not fields:
+        return {"approved": True}
+    return {field.name: _sample(field) for field in fields}
+
+
+def _sample(field: FormField) -> Any:
+    text = field.default or (field.options[0] if field.options else "")
+    try:
+        return value_of(field, text) if text else _SAMPLES[field.kind]
+    except ValueError:
+        return _SAMPLES[field.kind]
+
+
+def _fits(kind: str, value: Any) -> bool:
+    match kind:
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "string":
+            return isinstance(value, str)
+        case _:
+            return True
 
 
 def _read(kind: str, text: str) -> Any:

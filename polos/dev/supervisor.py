@@ -69,7 +69,8 @@ class Supervisor:
         self._coming: Generation | None = None
         self._is_past_return = False
         self._numbers = 0
-        self._told_by_check: set[int] = set()
+        self._told_by_check: set[tuple[str, int]] = set()
+        """Events of executions of which the line on the check says it all."""
         self._wanted = asyncio.Event()
         self._is_open = asyncio.Event()
         self._files: tuple[str, ...] = ()
@@ -239,7 +240,8 @@ class Supervisor:
     async def _switch(self, new: Generation, check: Check, files: tuple[str, ...]) -> None:
         assert new.manifest is not None
         await new.work(self._died)  # what it declares may be refused: then the old one serves on, with all that fits it
-        self._told_by_check = {one.execution for one in check.checked.diverges}
+        self._told_by_check = {("workflow_blocked", one.execution) for one in check.checked.diverges}
+        self._told_by_check |= {("workflow_unblocked", number) for number in check.checked.released}
         old, self._serving = self._serving, new
         if old is not None:
             self._let_go(old)
@@ -304,8 +306,9 @@ class Supervisor:
 
     def _told(self, told: Told) -> None:
         self._failures.heard(told)
-        if told.event.type == "workflow_blocked" and told.execution in self._told_by_check:
-            self._told_by_check.discard(told.execution)
+        mark = (told.event.type or "", told.execution or 0)
+        if mark in self._told_by_check:
+            self._told_by_check.discard(mark)
             return
         if self._api is not None and self._api.has_link(told):
             self._follow(self._api.tell_with_link(told, self._tell))

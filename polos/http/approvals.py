@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
-from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute, Route
 from polos.clock import TimeOrderedIds
 from polos.core import codec, jsontext
 from polos.core.forms import FormField, answer_of, fields_of, shown_of
-from polos.core.model import Execution, Kind, PendingWait
+from polos.core.model import Execution, Kind, PendingWait, Stored
 from polos.core.status import TERMINAL
-from polos.errors import AlreadyResumed, ExecutionEnded, PolosError
+from polos.errors import AlreadyResumed, ExecutionEnded, PolosError, UnserializableResult
 from polos.http.routes import Engine
 
 _ids = TimeOrderedIds()
@@ -59,11 +59,19 @@ async def _page(engine: Engine, request: Request) -> HTMLResponse:
     fields = fields_of(wait.request)
     if request.method != "POST":  # HEAD too, which starlette lets in with GET: previews of links send it
         return _form(found, wait, fields, "")
-    form = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=1000)
-    answer, mistakes = answer_of(fields, {name: values[-1] for name, values in form.items()})
-    if mistakes:
-        return _form(found, wait, fields, "; ".join(mistakes), status=422)
-    return await _answer(engine, found, step, answer)
+    body = (await request.body()).decode("utf-8", "replace")
+    try:
+        form = parse_qs(body, keep_blank_values=True, max_num_fields=1000)
+    except ValueError:
+        return _said(422, "That is not this form", "It has more fields than any form here. Nothing was changed.")
+    typed = {name: values[-1] for name, values in form.items()}
+    answer, mistakes = answer_of(fields, typed)
+    if not mistakes:
+        try:
+            return await _answer(engine, found, step, codec.encode(answer))
+        except UnserializableResult as error:
+            mistakes.append(error.message)
+    return _form(found, wait, fields, "; ".join(mistakes), typed, status=422)
 
 
 async def _execution(engine: Engine, request: Request, step: str) -> Execution | None:
@@ -77,9 +85,9 @@ async def _execution(engine: Engine, request: Request, step: str) -> Execution |
     return found
 
 
-async def _answer(engine: Engine, found: Execution, step: str, answer: Any) -> HTMLResponse:
+async def _answer(engine: Engine, found: Execution, step: str, answer: Stored) -> HTMLResponse:
     try:
-        await engine.store.resume(found.id, step, codec.encode(answer), _ids.new("ans"))
+        await engine.store.resume(found.id, step, answer, _ids.new("ans"))
     except (AlreadyResumed, ExecutionEnded):
         return _said(410, "Somebody was faster", "This has its answer already. Nothing was changed.")
     except PolosError as error:
@@ -88,11 +96,12 @@ async def _answer(engine: Engine, found: Execution, step: str, answer: Any) -> H
 
 
 def _form(
-    found: Execution, wait: PendingWait, fields: list[FormField], mistake: str, status: int = 200
-) -> HTMLResponse:
+    found: Execution, wait: PendingWait, fields: list[FormField], mistake: str, typed: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> HTMLResponse:  # fmt: skip
     data = jsontext.loads(wait.request) if wait.request else None
     shown = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in shown_of(data))
-    inputs = "".join(_input(field) for field in fields)
+    inputs = "".join(_input(field, field.default if typed is None else typed.get(field.name, "")) for field in fields)
     buttons = (
         '<button type="submit">Send</button>' if fields else
         '<button type="submit" name="approved" value="true">Approve</button>'
@@ -107,18 +116,22 @@ def _form(
     )  # fmt: skip
 
 
-def _input(field: FormField) -> str:
-    name, label = escape(field.name), escape(field.label)
+def _input(field: FormField, begin: str) -> str:
+    name, label, value = escape(field.name), escape(field.label), escape(begin)
     required = " required" if field.is_required and field.kind != "boolean" else ""
     if field.options:
-        options = "".join(f'<option value="{escape(one)}">{escape(one)}</option>' for one in field.options)
+        options = "".join(
+            f'<option value="{escape(one)}"{" selected" if one == begin else ""}>{escape(one)}</option>'
+            for one in field.options
+        )
         return f'<label for="f-{name}">{label}</label><select id="f-{name}" name="{name}">{options}</select>'
     if field.kind == "boolean":
-        return f'<label><input type="checkbox" name="{name}" value="true"> {label}</label>'
+        return f'<label><input type="checkbox" name="{name}" value="true"{" checked" if begin == "true" else ""}> {label}</label>'
     if field.kind == "json":
-        return f'<label for="f-{name}">{label} (JSON)</label><textarea id="f-{name}" name="{name}" rows="4"{required}></textarea>'
+        area = f'<textarea id="f-{name}" name="{name}" rows="4"{required}>{value}</textarea>'
+        return f'<label for="f-{name}">{label} (JSON)</label>{area}'
     kind = 'type="number" step="any"' if field.kind in ("number", "integer") else 'type="text"'
-    return f'<label for="f-{name}">{label}</label><input id="f-{name}" name="{name}" {kind}{required}>'
+    return f'<label for="f-{name}">{label}</label><input id="f-{name}" name="{name}" value="{value}" {kind}{required}>'
 
 
 def _said(status: int, head: str, text: str) -> HTMLResponse:

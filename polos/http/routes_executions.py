@@ -30,6 +30,7 @@ from polos.clock import TimeOrderedIds
 from polos.core.forks import ForkRequest
 from polos.core.model import Execution, Kind, NewExecution, Started
 from polos.core.status import TERMINAL, Status
+from polos.errors import UnknownExecution
 from polos.http.links import VALID_FOR
 from polos.http.routes import Call, Engine, NoBody, NoQuery, Route
 from polos.ports import ExecutionFilter, LogFilter
@@ -104,7 +105,8 @@ async def _ended(engine: Engine, execution_id: str, seconds: float) -> Execution
         changed = asyncio.ensure_future(engine.store.changed(execution_id))
         try:
             found = await engine.store.get(execution_id)
-            assert found is not None, "it was found before"
+            if found is None:  # it was pruned meanwhile
+                raise UnknownExecution(f"there is no execution {execution_id} any more", hint="polos ps lists them")
             left = until - engine.clock.monotonic()
             if found.status in TERMINAL or found.status is Status.BLOCKED or left <= 0:
                 return found

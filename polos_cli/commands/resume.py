@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from polos.client.client import PolosClient
 from polos.core import jsontext
+from polos.core.completing import command_for
+from polos.core.forms import fields_of, mistakes_in
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution, Kind, PendingWait
-from polos.core.status import TERMINAL
+from polos.core.status import TERMINAL, Status
 from polos.errors import UsageError
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
@@ -50,7 +50,9 @@ def command(
         )
         return
     stderr.say(f"answered {key} of execution {found.number} ({found.workflow_id})", "green")
-    if found.status not in TERMINAL:
+    if found.status is Status.BLOCKED:
+        stderr.say(f"it is blocked: the answer is kept until it goes on. See why: polos why {found.number}", "yellow")
+    elif found.status not in TERMINAL:
         goes_on = f"it goes on in process {runner.pid}" if runner else "no worker runs it now"
         stderr.say(f"{goes_on}: polos {'show' if runner else 'run --attach'} {found.number}", "dim")
 
@@ -62,20 +64,30 @@ async def _resume(
         found = await client.get(reference)
         open_ = [w for w in await client.access().read(lambda store: store.waits(found.id)) if w.kind is Kind.SUSPEND]
         key = step or _only(found, open_)
-        if data:
-            answer = _yes_and_no(read_input(data)) if "=" in data[0] else read_input(data)
-        else:
-            answer = await _asked(client, found, key, open_)
+        wait = next((one for one in open_ if one.key == key), None)
+        answer = _read(found, data, wait) if data else await _asked(found, key, wait)
         await client.resume(found.id, key, answer)
         runner = await runner_of(client, found, may_be_shown=True)
         return await client.get(found.id), key, answer, runner, [wait.key for wait in open_]  # it may have ended by now
 
 
-def _yes_and_no(answer: Any) -> Any:
-    """``approved=no`` means False: as text it would count as true."""
-    words = {"yes": True, "no": False}
-    if not isinstance(answer, dict):
+def _read(found: Execution, data: list[str], wait: PendingWait | None) -> Any:
+    """Returns the answer as it was typed, which fits the question's form. Raises `UsageError`."""
+    fields = fields_of(wait.request) if wait else []
+    if wait and fields:
+        schema = {"properties": {field.name: {} if field.options else {"type": field.kind} for field in fields}}
+        answer = read_input(data, schema)
+        if mistakes := mistakes_in(fields, answer):
+            raise UsageError(
+                "the answer does not fit the form:\n" + "\n".join(f"  {one}" for one in mistakes),
+                hint=f"for example: {command_for(found.number, wait)}",
+            )
         return answer
+    answer = read_input(data)
+    if not isinstance(answer, dict) or "=" not in data[0]:
+        return answer
+    # ``approved=no`` means False: as text it would count as true.
+    words = {"yes": True, "no": False}
     return {name: words.get(value, value) if isinstance(value, str) else value for name, value in answer.items()}
 
 
@@ -91,10 +103,11 @@ def _only(found: Execution, open_: list[PendingWait]) -> str:
     raise UsageError(f"execution {found.number} waits for several answers: {keys}", hint="name the step")
 
 
-async def _asked(client: PolosClient, found: Execution, key: str, open_: list[PendingWait]) -> Any:
-    if not sys.stdin.isatty():
-        raise UsageError("an answer is needed", hint=f"polos resume {found.number} {key} '{{\"approved\": true}}'")
-    request = next((jsontext.loads(w.request) for w in open_ if w.key == key and w.request), None)
+async def _asked(found: Execution, key: str, wait: PendingWait | None) -> Any:
+    if not prompt.is_there():
+        example = command_for(found.number, wait) if wait else f"polos resume {found.number} {key} DATA"
+        raise UsageError("an answer is needed", hint=f"for example: {example}")
+    request = jsontext.loads(wait.request) if wait and wait.request else None
     for line in prompt.question_of(request, key):
         stderr.say(line)
     given, answer = await prompt.answer_for(request)

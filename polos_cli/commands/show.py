@@ -12,6 +12,7 @@ import typer
 from polos.client.bundle import BundleClient
 from polos.client.client import Client, PolosClient
 from polos.core import codec
+from polos.core.completing import command_for
 from polos.core.durations import show_duration
 from polos.core.forks import Provenance
 from polos.core.ids import short_end
@@ -183,10 +184,8 @@ def _life(facts: _Facts, life: Life) -> None:
 def _next(facts: _Facts) -> None:
     execution = facts.execution
     for wait in facts.waits:
-        if wait.kind.value == "suspend":
-            stdout.data(f"next    polos resume {execution.number} {wait.key} '{{\"approved\": true}}'")
-        elif wait.kind.value == "event" and wait.channel:
-            stdout.data(f"next    polos send-event {wait.channel.partition(':')[2]} '{{...}}'")
+        if command := command_for(execution.number, wait):
+            stdout.data(f"next    {command}")
     if execution.status not in TERMINAL:
         stdout.data(f"next    polos run --attach {execution.number}")
         stdout.data(f"next    polos why {execution.number}")

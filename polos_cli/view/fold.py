@@ -35,6 +35,8 @@ def fold(tree: ViewTree, event: Event) -> None:
         execution.error_type = data.get("error_type") or data.get("reason") or ""
         if execution.state != "blocked":
             _close_open(execution, event.created_at)
+    elif event.type == "workflow_unblocked":
+        _unblock(execution)
     elif event.type == "workflow_retried":
         _retry(execution, data.get("cause"), data.get("superseded", ()))
     elif event.type == "workflow_forked":
@@ -43,7 +45,7 @@ def fold(tree: ViewTree, event: Event) -> None:
                 key=kept["key"], kind=kept["kind"], state=kept["outcome"], started_at=event.created_at,
                 ended_at=event.created_at, is_kept=True,
             )  # fmt: skip
-    elif "key" in data:
+    elif "key" in data and event.type != "resume":  # an answer may come before its question
         _step(execution, event, data)
 
 
@@ -64,9 +66,13 @@ def _start(tree: ViewTree, execution: ViewExecution, event: Event, data: dict[st
         _execution(tree, execution.parent).children.append(execution)
 
 
+def _unblock(execution: ViewExecution) -> None:
+    execution.state, execution.ended_at, execution.error_type = "queued", None, ""
+
+
 def _retry(execution: ViewExecution, cause: str | None, superseded: Sequence[str]) -> None:
     """Takes back what the retry took back, and the waits that its end had cut short; they begin again."""
-    execution.state, execution.ended_at, execution.error_type = "queued", None, ""
+    _unblock(execution)
     for key in (*superseded, *execution.cut_short):
         execution.steps.pop(key, None)
     gone = {key for key in superseded if key != cause}

@@ -142,6 +142,8 @@ def _of_event(told: Told, out: TextIO) -> Clean | None:
             return _line("cancelled", who, "cancelled", out)
         case "workflow_retried":
             return _line("queued", who, "is tried again", out)
+        case "workflow_unblocked":
+            return _line("queued", who, "is blocked no more, and goes on", out)
         case "workflow_blocked":
             return _line("blocked", who, f"blocked: {_reason(told.error)} (polos why {told.execution})", out)
         case "step_retry":

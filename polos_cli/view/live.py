@@ -7,8 +7,9 @@ import sys
 
 from polos.client.client import Client
 from polos.core import jsontext
+from polos.core.completing import command_for
 from polos.core.durations import SECOND, show_duration
-from polos.core.model import Execution
+from polos.core.model import Execution, PendingWait
 from polos.core.status import TERMINAL, Status
 from polos.errors import AlreadyResumed, ExecutionEnded
 from polos_cli.output import stderr, style
@@ -141,16 +142,21 @@ class LiveView:
                     await self._answer(client, execution, step)
                 elif step.kind == "event" and mark not in self._hinted:
                     self._hinted.add(mark)
-                    topic = step.on.partition(":")[2]
-                    self._above(sanitize(f"  send it, from another terminal: polos send-event {topic} '{{...}}'"))
+                    if wait := await self._wait(client, execution.id, step.key):
+                        self._above(
+                            sanitize(f"  send it, from another terminal: {command_for(execution.number, wait)}")
+                        )
 
     async def _answer(self, client: Client, execution: ViewExecution, step: ViewStep) -> None:
         self._asked.add((execution.number, step.key))
-        data = await self._request(client, execution.id, step.key)
-        if not (sys.stdin.isatty() and stderr.is_terminal()):
-            command = f"polos resume {execution.number} {step.key} '{{\"approved\": true}}'"
+        wait = await self._wait(client, execution.id, step.key)
+        if wait is None:
+            return  # it has just been answered
+        if not prompt.is_there():
+            command = command_for(execution.number, wait)
             self._above(sanitize(f"  {step.key} waits for an answer. From another terminal: {command}"))
             return
+        data = jsontext.loads(wait.request or "null")
         self._live.close()
         for line in prompt.question_of(data, step.key):
             stderr.say(f"  {line}")
@@ -158,7 +164,7 @@ class LiveView:
         try:
             while not asking.done():
                 await asyncio.wait({asking}, timeout=ASKED_ELSEWHERE)
-                if not asking.done() and not await self._waits(client, execution.id, step.key):
+                if not asking.done() and await self._wait(client, execution.id, step.key) is None:
                     stderr.say("\n  answered elsewhere", "dim")
                     return
             given, answer = asking.result()
@@ -172,12 +178,6 @@ class LiveView:
         except (AlreadyResumed, ExecutionEnded):
             stderr.say("  it was answered elsewhere meanwhile; this answer was not used", "yellow")
 
-    async def _waits(self, client: Client, execution_id: str, key: str) -> bool:
+    async def _wait(self, client: Client, execution_id: str, key: str) -> PendingWait | None:
         waits = await client.access().read(lambda store: store.waits(execution_id))
-        return any(wait.key == key for wait in waits)
-
-    async def _request(self, client: Client, execution_id: str, key: str) -> object:
-        for wait in await client.access().read(lambda store: store.waits(execution_id)):
-            if wait.key == key and wait.request is not None:
-                return jsontext.loads(wait.request)
-        return None
+        return next((wait for wait in waits if wait.key == key), None)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 import threading
 from typing import Any
 
 from polos.core import jsontext
+from polos.core.forms import FormField, fields_in, value_of
 from polos_cli.output import stderr
 from polos_cli.output.sanitize import sanitize
 
@@ -22,13 +25,36 @@ def ask_line(question: str) -> str:
     return line.rstrip("\n")
 
 
+def is_there() -> bool:
+    """Tells whether a person can be asked: on a terminal, and not from a background job (``polos run ... &``).
+
+    A background job that reads is stopped by the terminal, and with it whatever the process owns; so from now on it is
+    told of an error instead.
+    """
+    if not (sys.stdin.isatty() and stderr.is_terminal()):
+        return False
+    if not hasattr(signal, "SIGTTIN"):
+        return True
+    if signal.getsignal(signal.SIGTTIN) == signal.SIG_DFL:
+        signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:
+        return True  # another one than that which controls this session: it stops nobody
+
+
 _asked: list[asyncio.Future[str | None]] = []
 """The question that waits for a line; the reading thread goes on when a question is given up, and serves the next."""
 _reading = threading.Lock()
 
 
 async def ask(question: str) -> str | None:
-    """Asks on a daemon thread; None at the end of input. A question may be given up by a cancel."""
+    """Asks on a daemon thread; None at the end of input, and in the background, where no terminal can be read.
+
+    A question may be given up by a cancel.
+    """
+    if not is_there():
+        return None
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[str | None] = loop.create_future()
     sys.stderr.write(sanitize(question))
@@ -41,7 +67,8 @@ async def ask(question: str) -> str | None:
 
 def _read_line(loop: asyncio.AbstractEventLoop) -> None:
     try:
-        text: str | None = sys.stdin.readline().rstrip("\n") or None
+        line = sys.stdin.readline()
+        text = line.rstrip("\n") if line else None
     except (KeyboardInterrupt, ValueError, OSError):
         text = None
     _reading.release()
@@ -79,9 +106,8 @@ async def answer_for(data: Any) -> tuple[bool, Any]:
     Returns:
         (True, the answer), or (False, None) when the person leaves it open.
     """
-    form = data.get("form") or data.get("schema") if isinstance(data, dict) else None
-    fields = form.get("properties", form) if isinstance(form, dict) else None
-    if isinstance(fields, dict) and fields:
+    fields = fields_in(data)
+    if fields:
         return await _form(fields)
     while True:
         text = await ask("  approve? [y]es, [n]o, JSON, or [s]kip: ")
@@ -96,15 +122,36 @@ async def answer_for(data: Any) -> tuple[bool, Any]:
             stderr.say('  write y, n, s, or JSON such as {"approved": true}', "yellow")
 
 
-async def _form(fields: dict[str, Any]) -> tuple[bool, Any]:
-    from polos_cli.options import read_value
-
+async def _form(fields: list[FormField]) -> tuple[bool, Any]:
     answer: dict[str, Any] = {}
-    for name, field in fields.items():
-        schema = field if isinstance(field, dict) else {"type": str(field)}
-        about = schema.get("description") or schema.get("type") or ""
-        text = await ask(f"  {name}{f' ({about})' if about else ''}: ")
-        if text is None:
-            return False, None
-        answer[name] = read_value(text, schema)
+    for field in fields:
+        while True:
+            text = await ask(f"  {described(field)}: ")
+            if text is None:
+                return False, None
+            text = text.strip() or field.default
+            if not text and not field.is_required:
+                break
+            try:
+                answer[field.name] = typed(field, text)
+                break
+            except ValueError as error:
+                stderr.say(f"  {field.name}: {error}; Ctrl-D leaves the question open", "yellow")
     return True, answer
+
+
+def described(field: FormField) -> str:
+    """Returns a field's name as it is asked for, with what it takes."""
+    takes = ", ".join(field.options) or ("yes or no" if field.kind == "boolean" else field.kind.replace("json", "JSON"))
+    about = [] if field.label == field.name else [field.label]
+    about.append(takes)
+    if not field.is_required:
+        about.append("optional")
+    return f"{field.name} ({', '.join(about)})" + (f" [{field.default}]" if field.default else "")
+
+
+def typed(field: FormField, text: str) -> Any:
+    """Returns what was typed into a field. Raises `ValueError`, which says what is wanted."""
+    if not text:
+        raise ValueError("is needed")
+    return value_of(field, text)

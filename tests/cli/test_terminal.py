@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -16,8 +17,10 @@ from tests.cli.shell import POLOS, Shell
 class Terminal:
     """A command on a pseudo-terminal of 24 rows and 80 columns."""
 
-    def __init__(self, shell: Shell, *arguments: str, is_its_own: bool = False, **env: str) -> None:
-        """`is_its_own`: the terminal that its session has, as a shell gives it."""
+    def __init__(
+        self, shell: Shell, *arguments: str, is_its_own: bool = False, command: list[str] | None = None, **env: str
+    ) -> None:
+        """`is_its_own`: the terminal that its session has, as a shell gives it; `command`: another one than polos."""
         self._ours, theirs = pty.openpty()
         import fcntl
         import struct
@@ -25,8 +28,8 @@ class Terminal:
 
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.process = subprocess.Popen(
-            [*POLOS, *arguments], cwd=shell.folder, env={**shell.env, "TERM": "xterm-256color", **env}, stdin=theirs, stdout=theirs,
-            stderr=theirs, start_new_session=True,
+            command or [*POLOS, *arguments], cwd=shell.folder, env={**shell.env, "TERM": "xterm-256color", **env},
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
             preexec_fn=(lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)) if is_its_own else None,
         )  # fmt: skip
         os.close(theirs)
@@ -79,6 +82,62 @@ def test_a_wait_for_a_person_is_asked_right_there_and_goes_on(tmp_path: Path) ->
     assert '"approved": true' in terminal.seen and "order of Laptop" in terminal.seen
     assert "\x1b[" in terminal.seen  # live, on a terminal
     assert shell.polos("show", "last", "--json").json["result"]["approved"] is True
+
+
+FORM = """
+from polos import WorkflowContext, workflow
+
+@workflow
+async def ask(ctx: WorkflowContext, count: int) -> dict:
+    form = {"properties": {"size": {"type": "integer"}, "note": {"type": "string"}}, "required": ["size"]}
+    return await ctx.step.suspend("check", {"order": count, "form": form})
+"""
+
+
+def test_a_form_is_asked_field_by_field_until_each_fits(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    (tmp_path / "flow.py").write_text(FORM)
+    terminal = Terminal(shell, "run", "flow.py:ask")
+    terminal.until("INPUT (integer): ")
+    terminal.type("many\n")
+    terminal.until("INPUT: a whole number")
+    terminal.type("7\n")
+    terminal.until("size (integer): ")
+    terminal.type("\n")
+    terminal.until("size: is needed")
+    terminal.type("3\n")
+    terminal.until("note (string, optional): ")
+    terminal.type("\n")
+    terminal.until(None)
+    assert terminal.close() == 0 and "completed" in terminal.seen
+    assert shell.polos("show", "last", "--json").json["result"]["data"] == {"size": 3}
+
+
+def test_a_background_job_asks_nobody_and_is_not_stopped(tmp_path: Path) -> None:
+    """`polos run ... &`: a read would stop it, and with it the database that it owns."""
+    shell = Shell(tmp_path)
+    (tmp_path / "flow.py").write_text(FORM)
+    script = f"set -m; {shlex.join([*POLOS, 'run', 'flow.py:ask', '7'])} & wait"
+    terminal = Terminal(shell, is_its_own=True, command=["bash", "-c", script])
+    terminal.until("From another terminal: polos resume 1 check")
+    answered = shell.polos("resume", "1", '{"size": 4}')
+    assert answered.code == 0, answered.err
+    terminal.until("completed")
+    terminal.close()
+
+
+def test_an_answer_that_does_not_fit_its_form_is_refused(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    (tmp_path / "flow.py").write_text(FORM)
+    assert shell.polos("run", "flow.py:ask", "7", "--timeout", "0.3").code == 5
+    for words, said in (
+        (['{"approved": true}'], "'size' is needed"), (["size=large"], "'size': a whole number"), (["true"], "an object"),
+    ):  # fmt: skip
+        refused = shell.polos("resume", "1", "check", *words)
+        assert refused.code == 2 and said in refused.err, refused.err
+        assert """polos resume 1 check '{"size": 1, "note": "..."}'""" in refused.err
+    assert shell.polos("resume", "1", "check", "size=3", "note=4").code == 0
+    assert shell.polos("run", "flow.py:ask", "--attach", "1").json["data"] == {"size": 3, "note": "4"}
 
 
 def test_a_question_left_open_can_be_answered_later(tmp_path: Path) -> None:

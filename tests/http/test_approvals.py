@@ -56,6 +56,11 @@ async def test_a_form_is_made_of_the_data_and_checked(served: Served) -> None:
         wrong = await post(page, served, approval["url"], count="x", size="huge")
         assert wrong.status_code == 422
         assert "How many: a whole number" in wrong.text and "size: one of small, large" in wrong.text
+        assert 'value="x"' in wrong.text, "what was typed is there still"
+        nul = await post(page, served, approval["url"], count="3", size="large", note="a\0b")
+        assert nul.status_code == 422 and "without NUL" in nul.text
+        many = await post(page, served, approval["url"], **{f"f{number}": "" for number in range(1001)})
+        assert many.status_code == 422
         assert (await post(page, served, approval["url"], count="3", size="large", gift="true")).status_code == 200
     ended = await served.get(f"/executions/{approval['execution']}", wait_seconds=10)
     assert ended["result"] == {"count": 3, "size": "large", "gift": True}

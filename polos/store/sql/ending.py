@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from polos.core.status import Change, Status, after
 from polos.store.sql import schedules
 from polos.store.sql.completion import ended
 from polos.store.sql.lifecycle import lifecycle
-from polos.store.sql.tx import Changed, Queued, Tx
+from polos.store.sql.tx import Changed, Queued, Row, Tx
 
 CHANGES = {Outcome.COMPLETED: Change.COMPLETE, Outcome.FAILED: Change.FAIL, Outcome.CANCELLED: Change.CANCEL}
 _EVENTS = {
@@ -87,3 +88,12 @@ def block(number: int, reason: str, code: str, before: Status, now: int) -> Tx[N
     if queue is not None:
         yield Queued()
     yield Changed(number, id_)
+
+
+def unblocked(rows: Sequence[Row], now: int) -> Tx[None]:
+    """Makes known that blocked executions, each (number, id, topic), are queued again."""
+    for number, id_, topic in rows:
+        yield from lifecycle(topic, [("workflow_unblocked", {"execution": number})], now)
+        yield Changed(number, id_)
+    if rows:
+        yield Queued()

@@ -8,7 +8,7 @@ import orjson
 
 from polos.core.status import Change, Status, after
 from polos.store.sql import ending
-from polos.store.sql.tx import Changed, Queued, Tx
+from polos.store.sql.tx import Tx
 from polos.store.sql.workers import DEATHS
 
 
@@ -37,8 +37,5 @@ def release(execution_ids: Sequence[str], now: int) -> Tx[list[str]]:
         "queued": after(Status.BLOCKED, Change.UNBLOCK), "now": now, "deaths": DEATHS - 1,
         "ids": orjson.dumps(list(execution_ids)).decode(),
     }  # fmt: skip
-    for number, id_ in rows:
-        yield Changed(number, id_)
-    if rows:
-        yield Queued()
-    return [id_ for _, id_ in rows]
+    yield from ending.unblocked(rows, now)
+    return [id_ for _, id_, _ in rows]

@@ -147,7 +147,4 @@ def _requeue_blocked(workflow_ids: str, code: str, deaths: int, now: int) -> Tx[
         "queued": after(Status.BLOCKED, Change.UNBLOCK), "now": now, "code": code, "workflow_ids": workflow_ids,
         "deaths": deaths,
     }  # fmt: skip
-    for number, id_ in rows:
-        yield Changed(number, id_)
-    if rows:
-        yield Queued()
+    yield from ending.unblocked(rows, now)

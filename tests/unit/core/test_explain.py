@@ -126,7 +126,12 @@ def test_a_timer() -> None:
 def test_an_answer() -> None:
     asked = wait("ask", Kind.SUSPEND, request='{"question":"ok?"}', deadline=NOW + 5 * SECOND)
     why, text, commands = told(facts(Status.WAITING, waits=[asked]))
-    assert why is Why.WAITING_FOR_ANSWER and "ok?" in text and "5.0 s" in text and commands[0] == "polos resume 42 ask"
+    assert (
+        why is Why.WAITING_FOR_ANSWER
+        and "ok?" in text
+        and "5.0 s" in text
+        and commands[0] == "polos resume 42 ask '{\"approved\": true}'"
+    )
 
 
 def test_a_child_and_many() -> None:
@@ -146,7 +151,11 @@ def test_several_things() -> None:
     why, text, commands = told(
         facts(Status.WAITING, waits=[EVENT_WAIT, wait("ask", Kind.SUSPEND), wait("nap", Kind.SLEEP, deadline=NOW)])
     )
-    assert why is Why.WAITING_FOR_SEVERAL and "3 things" in text and "polos resume 42 ask" in commands
+    assert (
+        why is Why.WAITING_FOR_SEVERAL
+        and "3 things" in text
+        and "polos resume 42 ask '{\"approved\": true}'" in commands
+    )
 
 
 def test_in_a_queue_behind_its_holders() -> None:

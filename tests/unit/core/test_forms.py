@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from polos.core.forms import FormField, answer_of, fields_of_schema
+from polos.core.forms import FormField, answer_of, fields_in, fields_of_schema, mistakes_in, sample_of, value_of
 
 
 class Size(Enum):
@@ -59,6 +59,40 @@ def test_the_fields_of_a_model() -> None:
     assert answer_of(fields, {"count": "many", "speed": "warp", "lines": "{"})[1] == [
         "what is ordered is needed", "Count: a whole number", "Speed: one of slow, fast", "Lines: JSON",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "mistakes"),
+    [
+        ({"item": "pen", "speed": "slow"}, []),
+        ({"item": "pen", "speed": "slow", "count": 3, "price": 1, "express": False, "lines": [], "first": None}, []),
+        ({"item": "pen", "speed": "warp"}, ["'speed': one of slow, fast"]),
+        ({"item": 7, "speed": "slow", "count": 1.5, "express": "no", "price": True}, [
+            "'item': a text", "'count': a whole number", "'price': a number", "'express': true or false",
+        ]),
+        ({"speed": None, "itme": "pen"}, ["the form has no 'itme'", "'item' is needed", "'speed' is needed"]),
+        (True, ["an object with item, count, price, size, speed, express, lines, first, mixed is wanted"]),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_given_whole_is_checked_too(answer: object, mistakes: list[str]) -> None:
+    assert mistakes_in(fields_of_schema(Order.model_json_schema()) or [], answer) == mistakes
+
+
+def test_a_sample_fits_its_form() -> None:
+    fields = fields_of_schema(Order.model_json_schema()) or []
+    sample = sample_of(fields)
+    assert mistakes_in(fields, sample) == []
+    assert sample["count"] == 2 and sample["size"] == "small" and sample["express"] is True
+    assert sample_of([]) == {"approved": True} and mistakes_in([], 7) == []
+
+
+def test_a_field_takes_what_is_typed() -> None:
+    (yes,) = fields_in({"form": {"ok": "boolean"}})
+    assert value_of(yes, "Yes") is True and value_of(yes, "n") is False
+    with pytest.raises(ValueError, match="yes or no"):
+        value_of(yes, "perhaps")
+    with pytest.raises(ValueError, match="without NUL"):
+        value_of(FormField("a", "a", "string"), "a\0")
 
 
 @pytest.mark.parametrize(

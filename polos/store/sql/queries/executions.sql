@@ -137,12 +137,12 @@ RETURNING number
 UPDATE execution SET status = :queued, available_at = :now, worker_id = NULL, deaths = MIN(deaths, :deaths)
 WHERE status = 'blocked' AND COALESCE(blocked_code, '') <> :code
   AND workflow_id IN (SELECT value FROM json_each(:workflow_ids))
-RETURNING number, id
+RETURNING number, id, topic
 
 -- name: release_blocked
 UPDATE execution SET status = :queued, available_at = :now, worker_id = NULL, deaths = MIN(deaths, :deaths)
 WHERE status = 'blocked' AND id IN (SELECT value FROM json_each(:ids))
-RETURNING number, id
+RETURNING number, id, topic
 
 -- name: block
 UPDATE execution SET status = :status, worker_id = NULL, available_at = :now, blocked_code = :code WHERE number = :execution
