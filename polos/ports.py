@@ -88,6 +88,7 @@ class ExecutionFilter:
     """Which executions a listing shows, newest first. `before` is a number: the listing goes on below it.
 
     `with_values`: False, and inputs, results and states are left out, however large they are.
+    `budget`: characters of those behind which a listing ends, at least one long; None: it is as long as it is.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -98,22 +99,28 @@ class ExecutionFilter:
     until: int | None = None
     before: int | None = None
     limit: int = 100
+    budget: int | None = None
     with_values: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Which events a listing shows, oldest first; `newest`: the last `limit` of them. `prefix` ends without its ``*``."""
+    """Which events a listing shows, oldest first; `newest`: the last `limit` of them. `prefix` ends without its ``*``.
+
+    `before_position`: the listing ends below it. `budget`: as in `ExecutionFilter`.
+    """
 
     topic: str | None = None
     prefix: str | None = None
     after_position: int = 0
+    before_position: int | None = None
     after_sequence: int = 0
     since: int | None = None
     until: int | None = None
     lifecycle: bool = True
     newest: bool = False
     limit: int = 500
+    budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

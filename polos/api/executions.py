@@ -99,6 +99,7 @@ class RunIn(Taken):
         description="chosen by the caller: a repeated request starts nothing more",
     )
     initial_state: Any = None
+    initial_state_shape: Shape | None = None
     session_id: Text | None = None
     user_id: Text | None = None
     queue: Text | None = None

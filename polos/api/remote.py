@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ANSWERED_WITHIN = 30.0
+PAGE = 1000
+"""How many of a listing are asked for at once."""
 _ERRORS = {
     kind.code: kind
     for kind in vars(errors).values()
@@ -133,10 +135,17 @@ class HttpStore:
         query = {
             "status": next(iter(wanted.statuses), None), "workflow": wanted.workflow_id, "parent": wanted.parent_id,
             "root": wanted.root_id, "since": _instant(wanted.since), "until": _instant(wanted.until),
-            "before": wanted.before, "limit": min(wanted.limit, 1000),
+            "before": wanted.before,
         }  # fmt: skip
-        found = await self._ask("GET", "/executions", list[ExecutionOut], query=query)
-        return [one.record() for one in found]
+        found: list[Execution] = []
+        while len(found) < wanted.limit:
+            query["limit"] = limit = min(wanted.limit - len(found), PAGE)
+            page = await self._ask("GET", "/executions", list[ExecutionOut], query=query)
+            found += [one.record() for one in page]
+            if len(page) < limit:
+                break
+            query["before"] = found[-1].number
+        return found
 
     async def _journal(self, execution_id: str) -> JournalOut:
         path = f"/executions/{quote(execution_id, safe='')}/journal"
@@ -165,10 +174,19 @@ class HttpStore:
             "topic": f"{wanted.prefix}*" if wanted.prefix is not None else wanted.topic,
             "after": None if wanted.newest else wanted.after_position,
             "after_sequence": wanted.after_sequence or None, "lifecycle": wanted.lifecycle,
-            "limit": min(wanted.limit, 1000),
+            "since": _instant(wanted.since), "until": _instant(wanted.until), "before": wanted.before_position,
         }  # fmt: skip
-        found = await self._ask("GET", "/events", list[EventOut], query=query)
-        return [one.record() for one in found]
+        found: list[Event] = []
+        while len(found) < wanted.limit:
+            query["limit"] = min(wanted.limit - len(found), PAGE)
+            page = [one.record() for one in await self._ask("GET", "/events", list[EventOut], query=query)]
+            if not page:
+                break  # a page may be short because what it holds is long
+            if wanted.newest:
+                found, query["before"] = page + found, page[0].position
+            else:
+                found, query["after"] = found + page, page[-1].position
+        return found
 
     async def logs(self, wanted: LogFilter) -> list[tuple[int, str, LogLine]]:
         if wanted.execution_id is None:
@@ -200,6 +218,7 @@ class HttpStore:
             {
                 "workflow": one.workflow_id, "id": one.id, "payload": value_of(one.input),
                 "payload_shape": shape_of(one.input), "initial_state": value_of(one.initial_state),
+                "initial_state_shape": shape_of(one.initial_state),
                 "session_id": one.session_id, "user_id": one.user_id, "queue": one.queue,
                 "concurrency_key": one.concurrency_key, "idempotency_key": one.idempotency_key,
                 "run_timeout_seconds": None if one.run_timeout is None else one.run_timeout / 1e6,

@@ -11,28 +11,35 @@ from pydantic import Field
 from starlette.responses import StreamingResponse
 
 from polos.api.events import EventOut, EventsIn, PublishedOut
-from polos.api.values import Taken, Text, stored_of
+from polos.api.values import Instant, Taken, Text, stored_of
 from polos.authoring.checks import check_text
+from polos.authoring.payload import microseconds
 from polos.clock import TimeOrderedIds
 from polos.core.ids import workflow_topic
 from polos.core.model import NewEvent
 from polos.errors import UsageError
-from polos.http.routes import Call, NoBody, NoQuery, Route
+from polos.http.routes import PAGE, Call, NoBody, NoQuery, Route
 from polos.ports import EventFilter, Store
 
 AT_ONCE = 200
-"""Events read for one reader at once: what it has not taken waits in the log, never in memory."""
+"""Events read for one reader at once, and no more than `PAGE`: what it has not taken waits in the log, never in memory."""
 KEEP_ALIVE = 15.0
 _ids = TimeOrderedIds()
 
 
 class ListQuery(Taken):
-    """Which events, oldest first; without a cursor the newest `limit` of them."""
+    """Which events, oldest first; without a cursor the newest `limit` of them.
+
+    A page may be shorter than its limit where values are large: it ends with 4 MiB of them.
+    """
 
     topic: Text | None = Field(default=None, description="a topic, or the start of topics with a * behind it")
     execution: Text | None = Field(default=None, description="the life of this execution's tree")
     after: int | None = Field(default=None, ge=0, le=1 << 62, description="only behind this position")
+    before: int | None = Field(default=None, ge=1, le=1 << 62, description="only before this position")
     after_sequence: int = Field(default=0, ge=0, le=1 << 62)
+    since: Instant | None = None
+    until: Instant | None = None
     lifecycle: bool = True
     limit: int = Field(default=100, ge=1, le=1000)
 
@@ -82,7 +89,9 @@ async def listing(call: Call[NoBody, ListQuery]) -> list[EventOut]:
     asked = call.query
     wanted = replace(
         await _filter(call), newest=asked.after is None and not asked.after_sequence, after_position=asked.after or 0,
-        after_sequence=asked.after_sequence, limit=asked.limit,
+        after_sequence=asked.after_sequence, limit=asked.limit, before_position=asked.before,
+        since=None if asked.since is None else microseconds(asked.since),
+        until=None if asked.until is None else microseconds(asked.until), budget=PAGE,
     )  # fmt: skip
     return [EventOut.of(one) for one in await call.engine.store.events(wanted)]
 
@@ -104,7 +113,7 @@ async def _follow(store: Store, wanted: EventFilter) -> AsyncIterator[bytes]:
         yield b"retry: 1000\n\n"
         while True:
             grown.clear()
-            while found := await store.events(replace(wanted, limit=AT_ONCE)):
+            while found := await store.events(replace(wanted, limit=AT_ONCE, budget=PAGE)):
                 for event in found:
                     said = EventOut.of(event).model_dump_json().encode()
                     yield b"id: %d\ndata: %s\n\n" % (event.position, said)

@@ -32,7 +32,7 @@ from polos.core.model import Execution, Kind, NewExecution, Started
 from polos.core.status import TERMINAL, Status
 from polos.errors import UnknownExecution
 from polos.http.links import VALID_FOR
-from polos.http.routes import Call, Engine, NoBody, NoQuery, Route
+from polos.http.routes import PAGE, Call, Engine, NoBody, NoQuery, Route
 from polos.ports import ExecutionFilter, LogFilter
 
 LONGEST_WAIT = 60.0
@@ -73,9 +73,11 @@ async def _new(engine: Engine, workflow_id: str, asked: RunIn) -> NewExecution:
         asked.user_id, asked.queue, asked.concurrency_key, asked.idempotency_key,
     )  # fmt: skip
     new = new_execution(request, None, asked.id or _ids.new("exec"), asked.delay_seconds, None)
+    if asked.initial_state_shape:
+        new = replace(new, initial_state=stored_of(asked.initial_state, asked.initial_state_shape))
     if (
         asked.payload_shape
-    ):  # its types are said: it comes from code that has the workflow, and is checked by whoever runs it
+    ):  # its types are said: it comes from code that has the workflow, and checks it before it runs
         return replace(new, input=stored_of(asked.payload, asked.payload_shape))
     return await engine.client.checked(new)
 
@@ -127,9 +129,13 @@ async def listing(call: Call[NoBody, ListQuery]) -> list[ExecutionOut]:
     wanted = ExecutionFilter(
         statuses=frozenset({asked.status}) if asked.status else frozenset(), workflow_id=asked.workflow,
         parent_id=asked.parent, root_id=asked.root, since=microseconds(asked.since) if asked.since else None,
-        until=microseconds(asked.until) if asked.until else None, before=asked.before, limit=asked.limit,
+        until=microseconds(asked.until) if asked.until else None, before=asked.before, limit=asked.limit, budget=PAGE,
     )  # fmt: skip
-    return [ExecutionOut.of(one, with_values=False) for one in await call.engine.store.search(wanted)]
+    told: list[ExecutionOut] = []
+    while len(told) < asked.limit and (part := await call.engine.store.search(wanted)):
+        told += [ExecutionOut.of(one, with_values=False) for one in part]  # what is read beside is let go part by part
+        wanted = replace(wanted, before=part[-1].number, limit=asked.limit - len(told))
+    return told
 
 
 async def show(call: Call[NoBody, WaitQuery]) -> ExecutionOut:

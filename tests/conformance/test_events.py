@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,8 @@ from polos.core.codec import plain
 from polos.core.ops import Release
 from polos.core.status import Status
 from polos.errors import UsageError
-from polos.ports import EventFilter, Store
-from tests.conformance.acts import Hand, begun, data_of, event, park, publish, record, wait_event
+from polos.ports import EventFilter, ExecutionFilter, Store
+from tests.conformance.acts import Hand, begun, data_of, event, park, publish, record, start, wait_event
 
 
 async def sequences(store: Store, topic: str) -> list[int]:
@@ -244,3 +245,29 @@ async def test_events_are_listed_by_prefix_time_and_the_newest(store: Store) -> 
     assert await listed(newest=True, limit=2) == [2, 3]
     assert await listed(limit=1) == [1]
     assert await listed(topic="absent") == []
+
+
+async def test_a_listing_ends_with_its_budget_and_goes_on_behind_it(store: Store) -> None:
+    """However large the values are: a reader is given so much at once, and one value at least."""
+    for number in range(6):
+        await store.publish([event("t", "x" * (10 if number % 2 else 1000))])
+    wanted = EventFilter(topic="t", budget=1500)
+    assert [e.sequence for e in await store.events(wanted)] == [1, 2, 3]
+    assert [e.sequence for e in await store.events(replace(wanted, after_sequence=3))] == [4, 5, 6]
+    assert [e.sequence for e in await store.events(replace(wanted, budget=0))] == []
+    assert [e.sequence for e in await store.events(replace(wanted, budget=1))] == [1]
+    newest = await store.events(replace(wanted, newest=True, budget=1000))
+    assert [e.sequence for e in newest] == [5, 6]
+    before = await store.events(replace(wanted, newest=True, before_position=newest[0].position, limit=2))
+    assert [e.sequence for e in before] == [3, 4]
+
+
+async def test_executions_are_listed_within_a_budget_of_their_values(store: Store) -> None:
+    for _ in range(3):
+        await start(store, payload="x" * 1000)
+    numbers = [one.number for one in await store.search(ExecutionFilter(budget=1500))]
+    assert len(numbers) == 2
+    assert [one.number for one in await store.search(ExecutionFilter(budget=1500, before=numbers[-1]))] == [
+        numbers[-1] - 1
+    ]
+    assert len(await store.search(ExecutionFilter(budget=1, with_values=False))) == 3

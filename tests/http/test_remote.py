@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
+from decimal import Decimal
+
 import pytest
 
 from polos import PolosClient, events, schedules
+from polos.core import codec
 from polos.errors import (
     AlreadyResumed,
     EngineError,
@@ -15,6 +20,7 @@ from polos.errors import (
     UnknownWorkflow,
     UsageError,
 )
+from polos.ports import EventFilter
 from tests.dev.place import Stranger
 from tests.http.conftest import TOKEN, Order, Served, listens, order
 
@@ -45,6 +51,42 @@ async def test_integers_of_any_size_arrive(served: Served) -> None:
         assert answer.status_code == 200, answer.text
         ended = await served.get(f"/executions/{approval['execution']}", wait_seconds=10)
         assert ended["result"] == {"n": [10**30]}
+
+
+async def test_listings_are_as_long_as_they_are_asked_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many requests that takes: a page has 1,000 of them, and 4 MiB of values."""
+    monkeypatch.setattr("polos.api.remote.PAGE", 3)
+    async with Stranger(served.url, token=TOKEN) as client:
+        for number in range(8):
+            await client.invoke("order", {"id": number})
+            await client.publish("big", {"n": number, "text": "x" * 1_000_000})
+        assert [one.number for one in await client.list(limit=7)] == [8, 7, 6, 5, 4, 3, 2]
+        assert len(await client.list()) == 8
+
+        async def listed(wanted: EventFilter) -> list[int]:
+            found = await client.access().read(lambda store: store.events(wanted))
+            return [json.loads(one.data.text)["n"] for one in found]
+
+        assert await listed(EventFilter(topic="big", newest=True, limit=7)) == [1, 2, 3, 4, 5, 6, 7]
+        assert await listed(EventFilter(topic="big", limit=7)) == [0, 1, 2, 3, 4, 5, 6]
+        assert await listed(EventFilter(topic="big")) == list(range(8))
+        monkeypatch.undo()
+        assert await listed(EventFilter(topic="big", newest=True)) == list(range(8))
+        page = await served.get("/events", topic="big", after=0)
+        assert [one["data"]["n"] for one in page] == [0, 1, 2, 3, 4], "4 MiB, and what they end in"
+        fourth = (await client.access().read(lambda store: store.events(EventFilter(topic="big"))))[4]
+        assert await listed(EventFilter(topic="big", since=fourth.created_at)) == [4, 5, 6, 7]
+        assert await listed(EventFilter(topic="big", until=fourth.created_at)) == [0, 1, 2, 3]
+
+
+async def test_an_initial_state_keeps_its_types(served: Served) -> None:
+    async with Stranger(served.url, token=TOKEN) as client:
+        state = {"due": date(2026, 1, 2), "sum": Decimal("1.10")}
+        handle = await client.invoke("order", {"id": 1}, initial_state=state)
+        await handle.result(timeout=20)
+    found = await served.host.store.get(handle.id) if served.host.store else None
+    assert found is not None and found.initial_state is not None
+    assert codec.decode(found.initial_state) == state
 
 
 async def test_errors_are_those_of_any_client(served: Served) -> None:

@@ -93,13 +93,31 @@ def search(wanted: ExecutionFilter) -> Query:
             params[name] = value
     condition = " WHERE " + " AND ".join(where) if where else ""
     columns = statements()["execution_columns" if wanted.with_values else "execution_heads"]
+    if wanted.budget is not None and wanted.with_values:
+        size = "length(i.value) + " + " + ".join(
+            f"COALESCE(length({one}), 0)" for one in ("i.state", "x.value", "s.value")
+        )
+        return _bounded(columns, condition, "e.number", "DESC", size), params | {"budget": wanted.budget}
     return f"{columns}{condition} ORDER BY e.number DESC LIMIT :limit", params
+
+
+def _bounded(columns: str, condition: str, key: str, order: str, size: str) -> str:
+    """Returns a listing that ends behind ``:limit`` rows, or behind those whose sizes come to ``:budget`` together."""
+    source = columns[columns.index("FROM ") :]
+    return (
+        f"WITH page AS (SELECT {key} AS place, {size} AS size {source}{condition} ORDER BY {key} {order} LIMIT :limit), "
+        f"sized AS (SELECT place, SUM(size) OVER (ORDER BY place {order} ROWS UNBOUNDED PRECEDING) - size AS above FROM page) "
+        f"{columns} WHERE {key} IN (SELECT place FROM sized WHERE above < :budget) ORDER BY {key} {order}"
+    )
 
 
 def events(wanted: EventFilter) -> Query:
     """Events, oldest first (the newest ones backwards, where `newest` asks for them)."""
     where = ["e.position > :after"]
     params: dict[str, Any] = {"limit": wanted.limit, "after": wanted.after_position}
+    if wanted.before_position is not None:
+        where.append("e.position < :before")
+        params["before"] = wanted.before_position
     if wanted.topic is not None:
         where += ["e.topic = (SELECT id FROM topic WHERE name = :topic)", "e.sequence > :sequence"]
         params |= {"topic": wanted.topic, "sequence": wanted.after_sequence}
@@ -115,11 +133,12 @@ def events(wanted: EventFilter) -> Query:
         where.append("e.created_at < :until")
         params["until"] = wanted.until
     order = "DESC" if wanted.newest else "ASC"
-    condition = " AND ".join(where)
-    return (
-        f"{statements()['event_columns']} WHERE {condition} ORDER BY e.position {order} LIMIT :limit",
-        params,
-    )
+    condition = " WHERE " + " AND ".join(where)
+    columns = statements()["event_columns"]
+    if wanted.budget is not None:
+        size = "length(e.data)"
+        return _bounded(columns, condition, "e.position", order, size), params | {"budget": wanted.budget}
+    return f"{columns}{condition} ORDER BY e.position {order} LIMIT :limit", params
 
 
 def logs(wanted: LogFilter) -> Query:
