@@ -27,6 +27,7 @@ class Api:
     def __init__(self, settings: Settings, listening: socket.socket) -> None:
         self._folder = database_path(settings.database).parent
         self._token = settings.token or base64.urlsafe_b64encode(secret(24)).decode()
+        self._public_url = settings.public_url
         self._listening = listening
         self._hosted: HostedApi | None = None
         self._store: Store | None = None
@@ -43,7 +44,9 @@ class Api:
         hosting = await asyncio.to_thread(import_module, "polos.http.hosting")
         if self._is_closed:
             return
-        hosted: HostedApi = hosting.HostedApi(store, clock, self._listening, self._folder, self._token)
+        hosted: HostedApi = hosting.HostedApi(
+            store, clock, self._listening, self._folder, self._token, self._public_url
+        )
         await hosted.start()
         self._hosted, self._store = hosted, store
 

@@ -18,6 +18,7 @@ from polos.dev.following import Follower
 from polos.dev.generation import Check, Child, ChildDied, Generation, RefusedCode, how_it_ended
 from polos.dev.happenings import Checked, Died, Happening, Left, Live, Refused, Standing, Told, Warned
 from polos.dev.owning import own
+from polos.dev.pauses import Pauses
 from polos.dev.spares import Spares
 from polos.dev.watch import Sources, saves
 from polos.local.owner import Owner
@@ -26,9 +27,6 @@ from polos.settings import Settings, database_path
 
 GRACE = 10.0
 """Seconds that bodies of older code have to end in."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-"""Seconds before a worker that died is started again: doubled each time, from the first on again after `SETTLED`."""
-SETTLED = 15.0
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -75,7 +73,7 @@ class Supervisor:
         self._is_open = asyncio.Event()
         self._files: tuple[str, ...] = ()
         self._since = self.clock.monotonic()
-        self._pause = FIRST_PAUSE
+        self._pauses = Pauses()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self.fault: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -175,7 +173,7 @@ class Supervisor:
         self._files = tuple(dict.fromkeys((*self._files, *names)))
         if not self._wanted.is_set():
             self._since = self.clock.monotonic()
-        self._pause = FIRST_PAUSE
+        self._pauses.begin_anew()
         self._wanted.set()
 
     async def _keep_reloading(self) -> None:
@@ -287,10 +285,7 @@ class Supervisor:
     def _died(self, child: Child) -> None:
         if self._closing or self._serving is None or child not in self._serving.children:
             return
-        lived = self.clock.monotonic() - self._since
-        if lived > SETTLED:
-            self._pause = FIRST_PAUSE
-        pause, self._pause = self._pause, min(LONGEST_PAUSE, self._pause * 2)
+        pause = self._pauses.after(self.clock.monotonic() - self._since)
         self._tell(Died(pid=child.process.pid, how=how_it_ended(child.process.returncode), again_in=pause))
         self._follow(self._again(pause))
 

@@ -45,7 +45,7 @@ STATUSES = {
 }
 
 
-def build(store: Store, clock: Clock, *, token: str, links: Links) -> Gate:
+def build(store: Store, clock: Clock, *, token: str, links: Links, public_url: str | None = None) -> Gate:
     """Returns the application, for the running loop."""
     engine = Engine(store, EngineClient(LoopAccess(store, asyncio.get_running_loop())), links, clock)
     by_path: dict[str, list[Route]] = {}
@@ -66,7 +66,10 @@ def build(store: Store, clock: Clock, *, token: str, links: Links) -> Gate:
     )
     app.router.redirect_slashes = False
     is_open = frozenset(PREFIX + route.path for route in TABLE if route.is_open)
-    return Gate(app, token=token, is_open=lambda path: path in is_open or path == "/" or path.startswith("/approve/"))
+    return Gate(
+        app, token=token, public_url=public_url,
+        is_open=lambda path: path in is_open or path == "/" or path.startswith("/approve/"),
+    )  # fmt: skip
 
 
 def _mounted(path: str, routes: Sequence[Route], engine: Engine) -> BaseRoute:

@@ -44,15 +44,19 @@ class Gate:
 
     Args:
         hosts: the exact ``Host`` values that are ours; set once the port is known.
+        public_url: the address at which a proxy takes requests for it: its host and its origin are ours, too.
         token: what callers show as ``Authorization: Bearer``.
         is_open: tells whether a path reads and changes no state, or checks its caller itself (a signed link).
     """
 
-    def __init__(self, app: App, *, token: str, is_open: Callable[[str], bool]) -> None:
+    def __init__(
+        self, app: App, *, token: str, is_open: Callable[[str], bool], public_url: str | None = None
+    ) -> None:  # fmt: skip
         self._app = app
         self._token = token.encode()
         self._is_open = is_open
         self.hosts: frozenset[str] = frozenset()
+        self._public_hosts, self._public_origins = _public(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or lets the app answer."""
@@ -88,9 +92,10 @@ class Gate:
             return 431, "POLOS100", "the headers are too large", "send fewer"
         found: Mapping[bytes, list[bytes]] = _by_name(headers)
         hosts = found.get(b"host", [])
-        if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in self.hosts:
-            return 421, "POLOS100", "this host is not served here", "use the address that polos dev shows"
-        own = {f"http://{host}" for host in self.hosts}
+        if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in self.hosts | self._public_hosts:
+            hint = "use the address that polos dev shows; where a proxy has another, set POLOS_PUBLIC_URL to that one"
+            return 421, "POLOS100", "this host is not served here", hint
+        own = {f"http://{host}" for host in self.hosts} | self._public_origins
         for origin in found.get(b"origin", []):
             if origin.decode("latin-1").lower() not in own:
                 return 403, "POLOS100", "requests of other origins are refused", "there is no CORS here, on purpose"
@@ -101,8 +106,20 @@ class Gate:
         shown = found.get(b"authorization", [])
         scheme, _, token = shown[0].partition(b" ") if len(shown) == 1 else (b"", b"", b"")
         if scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
-            return 401, "POLOS100", "a token is needed", "Authorization: Bearer TOKEN; it is in .polos/server.json"
+            hint = "Authorization: Bearer TOKEN; it is in POLOS_TOKEN of the server, or in its .polos/server.json"
+            return 401, "POLOS100", "this token is not the server's" if shown else "a token is needed", hint
         return None
+
+
+def _public(url: str | None) -> tuple[frozenset[str], frozenset[str]]:
+    """Returns the hosts and the origins of an address: a port that its scheme has anyway may be written or not."""
+    if url is None:
+        return frozenset(), frozenset()
+    scheme, _, netloc = url.partition("://")
+    usual = ":443" if scheme == "https" else ":80"
+    bare = netloc.removesuffix(usual)
+    hosts = {bare, f"{bare}{usual}"} if bare != netloc or not netloc.rpartition("]")[2].count(":") else {netloc}
+    return frozenset(hosts), frozenset(f"{scheme}://{host}" for host in hosts)
 
 
 def _by_name(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, list[bytes]]:

@@ -21,15 +21,19 @@ class HostedApi:
         listening: a socket that listens: see `polos.http.server.bind`.
         folder: where the key of approval links is kept (0600).
         token: what callers show; None: one is made for this run.
+        public_url: the address of a proxy before it, which links to people name.
     """
 
-    def __init__(self, store: Store, clock: Clock, listening: socket.socket, folder: Path, token: str | None) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, listening: socket.socket, folder: Path, token: str | None,
+        public_url: str | None = None,
+    ) -> None:  # fmt: skip
         self.token = token or base64.urlsafe_b64encode(secret(24)).decode()
         self._clock = clock
         self._links = Links(key_of(folder))
-        gate = build(store, clock, token=self.token, links=self._links)
+        gate = build(store, clock, token=self.token, links=self._links, public_url=public_url)
         self._server = HttpServer(gate, listening)
-        self._links.base = self.url
+        self._links.base = public_url or self.url
 
     @property
     def url(self) -> str:

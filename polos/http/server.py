@@ -13,6 +13,7 @@ import uvicorn
 from polos.http.gate import HEADERS_LIMIT, Gate
 
 CLOSES_WITHIN = 2
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class _Quiet(uvicorn.Server):
@@ -31,6 +32,7 @@ class HttpServer:
         self._gate = gate
         self._socket = listening
         host, port = listening.getsockname()[:2]
+        host = LOOPBACK.get(host, host)  # one that listens everywhere is called by this name from here
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         names = {host, "127.0.0.1", "localhost", "[::1]"} if host in ("127.0.0.1", "::1") else {host, "localhost"}
         gate.hosts = frozenset(f"{name}:{port}" for name in names)

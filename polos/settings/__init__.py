@@ -34,6 +34,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "port": "POLOS_PORT",
     "lease_seconds": "POLOS_LEASE_SECONDS",
     "token": "POLOS_TOKEN",
+    "public_url": "POLOS_PUBLIC_URL",
 }
 
 
@@ -52,6 +53,7 @@ class Settings:
         env_file: the file of variables for the worker; it need not exist.
         lease_seconds: how long a silent worker keeps what it runs (S8.2).
         token: what HTTP callers show; None: none was set.
+        public_url: the address at which others reach the API, ``https://host`` or ``http://host:port``; None: its own.
         sources: where each setting that is not a default comes from, in words.
     """
 
@@ -64,6 +66,7 @@ class Settings:
     env_file: Path | None = None
     lease_seconds: float = DEFAULT_LEASE_SECONDS
     token: str | None = field(default=None, repr=False)
+    public_url: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def database_path(self) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from polos.errors import UsageError
 from polos.settings.urls import SQLITE, database_path, database_url, masked
@@ -108,6 +109,18 @@ def _env_file(key: str, given: Given) -> Path:
     return given.base / Path(_words(key, given)).expanduser()
 
 
+def _public_url(key: str, given: Given) -> str:
+    url = _words(key, given).rstrip("/").lower()
+    try:
+        found = urlsplit(url)
+        is_right = found.scheme in ("http", "https") and found.hostname and (found.port is None or found.port > 0)
+    except ValueError:
+        is_right = False
+    if not is_right or url != f"{found.scheme}://{found.netloc}" or "@" in url:
+        raise _refused(key, given, "https://host or http://host:port, without a path")
+    return url
+
+
 READERS: Mapping[str, Callable[[str, Given], object]] = {
     "name": _words,
     "modules": _modules,
@@ -117,4 +130,5 @@ READERS: Mapping[str, Callable[[str, Given], object]] = {
     "env_file": _env_file,
     "lease_seconds": _lease_seconds,
     "token": _words,
+    "public_url": _public_url,
 }

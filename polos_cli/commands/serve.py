@@ -42,6 +42,11 @@ def command(
             f"{host} can be reached from other machines, and there is no token",
             hint="set POLOS_TOKEN to a long random text, and put a proxy with TLS before it",
         )
+    if host in ("0.0.0.0", "::", "") and not settings.public_url:
+        raise UsageError(
+            f"{host!r} is every address of this machine, and requests are answered by name only",
+            hint="set POLOS_PUBLIC_URL to the address that others use, such as https://polos.example.org; or name one address",
+        )
     return run_async(_serve(settings, host, port is not None, not no_schedules))
 
 
@@ -67,10 +72,11 @@ async def _serve(settings: Settings, host: str, is_port_named: bool, schedules: 
     await owner.open(frozenset())
     folder = database_path(settings.database).parent
     try:
-        api = HostedApi(owner.store, clock, listening, folder, settings.token)
+        api = HostedApi(owner.store, clock, listening, folder, settings.token, settings.public_url)
         await api.start()
         write(folder, ServerFile(url=api.url, token=api.token, pid=os.getpid()))
-        stderr.say(f"serving {database_path(settings.database)} at {api.url}", "bold")
+        also = f" and {settings.public_url}" if settings.public_url else ""
+        stderr.say(f"serving {database_path(settings.database)} at {api.url}{also}", "bold")
         stderr.say(f"the token is in {folder / 'server.json'}; workers attach: polos worker", "dim")
         try:
             await stop.wait()

@@ -21,7 +21,14 @@ from polos.settings import (
 @pytest.fixture(autouse=True)
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home and a current folder of the test's own, and no variable of the machine's."""
-    for name in ("POLOS_URL", "POLOS_DURABILITY", "POLOS_PORT", "POLOS_LEASE_SECONDS", "POLOS_TOKEN"):
+    for name in (
+        "POLOS_URL",
+        "POLOS_DURABILITY",
+        "POLOS_PORT",
+        "POLOS_LEASE_SECONDS",
+        "POLOS_TOKEN",
+        "POLOS_PUBLIC_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
     home = tmp_path / "home"
     home.mkdir()
@@ -178,6 +185,22 @@ def test_without_a_project_there_is_no_database_unless_one_is_named(
 def test_the_token_is_not_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLOS_TOKEN", "s3cret")
     assert "s3cret" not in repr(load_settings(project))
+
+
+@pytest.mark.parametrize("url", ["https://polos.example.org", "http://h:8080", "HTTPS://H/", "http://[::1]:5"])
+def test_the_public_address_is_a_host(project: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("POLOS_PUBLIC_URL", url)
+    assert load_settings(project).public_url == url.lower().rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url", ["polos.example.org", "ftp://h", "https://h/path", "https://u:p@h", "http://h:x", "https://", "http://h?q"]
+)
+def test_another_public_address_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("POLOS_PUBLIC_URL", url)
+    with pytest.raises(UsageError, match="POLOS_PUBLIC_URL: public_url cannot be") as refused:
+        load_settings(project)
+    assert "https://host" in refused.value.hint
 
 
 def test_a_made_project_is_private_ignored_and_found(project: Path) -> None:

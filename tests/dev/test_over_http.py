@@ -37,6 +37,6 @@ def test_commands_speak_to_a_server(dev: Callable[..., Dev]) -> None:
     assert json.loads(typed("show", str(other), "--json"))["status"] == "cancelled"
     assert "order" in typed("workflows")
     # Another program's token is not this project's; and what runs workflows needs the database itself.
-    assert "a token is needed" in typed("ps", code=2, POLOS_TOKEN="another")
+    assert "this token is not the server's" in typed("ps", code=2, POLOS_TOKEN="another")
     for words in (["run", "order"], ["worker"]):
         assert "what runs workflows needs the database itself" in typed(*words, code=2)

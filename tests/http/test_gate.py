@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,9 @@ import pytest
 
 from polos.clock import SystemClock
 from polos.http.app import build
+from polos.http.hosting import HostedApi
 from polos.http.links import Links
+from polos.http.ports import bind
 from polos.http.table import TABLE
 from tests.http.conftest import TOKEN, Served
 
@@ -175,3 +178,51 @@ async def test_sizes_are_bounded(served: Served) -> None:
     assert (
         await served.http.post("/api/v1/events", content=b"{}", headers={"content-type": "text/plain"})
     ).status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "origins"),
+    [
+        ("https://polos.example.org", ["polos.example.org", "polos.example.org:443"],
+         ["https://polos.example.org", "https://polos.example.org:443"]),
+        ("http://polos.example.org:8080", ["polos.example.org:8080"], ["http://polos.example.org:8080"]),
+        ("http://[::5]", ["[::5]", "[::5]:80"], ["http://[::5]"]),
+    ],
+)  # fmt: skip
+async def test_the_address_of_a_proxy_is_ours_too(
+    served: Served, url: str, hosts: list[str], origins: list[str]
+) -> None:
+    store = served.host.store
+    assert store is not None and store.owner is not None
+    app = build(store.owner.store, SystemClock(), token=TOKEN, links=Links(b"secret", ""), public_url=url)
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://any", trust_env=False)
+    async with http:
+        auth = {"authorization": f"Bearer {TOKEN}"}
+        for host in hosts:
+            for origin in origins:
+                answer = await http.get("/api/v1/executions", headers={"host": host, "origin": origin, **auth})
+                assert answer.status_code == 200, (host, origin)
+        for host in ("evil.example", f"{hosts[0]}.evil.example", f"{hosts[0]}1", "any"):
+            assert (await http.get("/api/v1/executions", headers={"host": host, **auth})).status_code == 421, host
+        for origin in ("http://evil.example", f"{origins[0]}1", "https://127.0.0.1", "null"):
+            answer = await http.get("/api/v1/executions", headers={"host": hosts[0], "origin": origin, **auth})
+            assert answer.status_code == 403, origin
+        assert (await http.get("/api/v1/executions", headers={"host": hosts[0]})).status_code == 401
+
+
+async def test_links_name_the_address_of_the_proxy(served: Served, tmp_path: Path) -> None:
+    started = await served.asking({"question": "?"})
+    store = served.host.store
+    assert store is not None and store.owner is not None
+    found = await store.get(started["execution"])
+    assert found is not None
+    listening = bind(0, True, "0.0.0.0")
+    api = HostedApi(store.owner.store, SystemClock(), listening, tmp_path, TOKEN, "https://polos.example.org")
+    await api.start()
+    try:
+        assert api.link_to(found, "ask/it").startswith("https://polos.example.org/approve/exec_")
+        assert api.url.startswith("http://127.0.0.1:"), "from here it is called so"
+        async with httpx.AsyncClient(base_url=api.url, trust_env=False) as http:
+            assert (await http.get("/api/v1/health")).status_code == 200
+    finally:
+        await api.close()
