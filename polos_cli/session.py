@@ -15,8 +15,9 @@ from polos.clock import SystemClock
 from polos.core.durations import parse_duration
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution
-from polos.errors import NoProject, UsageError
+from polos.errors import LoadError, NoProject, UsageError
 from polos.settings import STATE_FOLDER, Settings, load_settings
+from polos_cli.output import stderr
 
 T = TypeVar("T")
 clock = SystemClock()
@@ -25,6 +26,11 @@ clock = SystemClock()
 def settings_for(database: str | None = None) -> Settings:
     """Returns the settings here, with the database that a flag names."""
     return load_settings(overrides={"database": database})
+
+
+def warn_of_broken(error: LoadError) -> None:
+    """Says that a module could not be imported, where it is not what was asked for."""
+    stderr.warn(f"{error.message}; its workflows are left out")
 
 
 def client_for(database: str | None = None, *, may_be_new: bool = False) -> PolosClient:

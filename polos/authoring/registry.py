@@ -36,6 +36,13 @@ class Registry:
         if workflow.queue_rule is not None:
             self.add_queue(workflow.queue_rule, replaces=known is not None)
 
+    def discard(self, workflow: Workflow) -> None:
+        """Forgets a workflow, whose module could not be imported to its end."""
+        if self._by_id.get(workflow.id) is workflow:
+            del self._by_id[workflow.id]
+            for alias in workflow.aliases:
+                self._aliases.pop(alias, None)
+
     def _add_aliases(self, workflow: Workflow, known: Workflow | None) -> None:
         for alias in known.aliases if known is not None else ():
             self._aliases.pop(alias, None)

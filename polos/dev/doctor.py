@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -23,6 +24,8 @@ from polos.settings import Settings, database_path
 from polos.store import examine_file, owner_of
 from polos.store.examined import Examined
 from polos.wire.address import socket_path
+from polos.wire.calls import Role
+from polos.wire.remote import Remote
 
 Level: TypeAlias = Literal["ok", "warning", "error"]
 SQLITE_FIXED = (3, 51, 3)
@@ -175,15 +178,32 @@ def filesystem_of(folder: Path, mounts: str) -> str:
 
 def _owner(path: Path, clock: Clock) -> Iterator[Finding]:
     holder = owner_of(path)
-    if holder is None or not answers(holder.get("socket")):
+    if holder is None or not listens(holder.get("socket")):
         yield Finding(level="ok", about="engine", text="nothing is up: polos dev, polos worker or polos run starts it")
         return
     who = f"process {holder.get('pid')} ({holder.get('command')})"
-    yield Finding(level="ok", about="engine", text=f"{who} owns the database and answers")
+    wrong = asyncio.run(_greeted(Path(str(holder.get("socket")))))
+    if wrong is None:
+        yield Finding(level="ok", about="engine", text=f"{who} owns the database and answers")
+        return
+    pid = holder.get("pid")
+    yield Finding(
+        level="error", about="engine", text=f"{who} owns the database and does not answer: {wrong}",
+        fix=f"go on with it (fg, kill -CONT {pid}), or end it, by which nothing is lost: kill -9 {pid}",
+    )  # fmt: skip
 
 
-def answers(path: object) -> bool:
-    """Tells whether somebody listens at a socket."""
+async def _greeted(path: Path) -> str | None:
+    """Asks the owner as a program would; returns why it cannot be asked."""
+    try:
+        (await Remote.connect(path, Role.CLIENT)).close()
+    except PolosError as error:
+        return error.message
+    return None
+
+
+def listens(path: object) -> bool:
+    """Tells whether somebody has a socket open for others, whether they answer or not."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(2.0)
         try:
@@ -200,7 +220,7 @@ def _leftovers(path: Path, clock: Clock) -> Iterator[Finding]:
         yield Finding(level="warning", about="leftovers", text=f"{folder / serverfile.NAME} names process {there.pid}: gone",
                       fix=f"rm {folder / serverfile.NAME} (the next start replaces it)")  # fmt: skip
     place = socket_path(path)
-    if place.exists() and not answers(place):
+    if place.exists() and not listens(place):
         yield Finding(level="warning", about="leftovers", text=f"nobody listens at {place}: its owner died",
                       fix="nothing to do: the next start takes over what it ran")  # fmt: skip
 

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from polos.authoring.registry import REGISTRY, Registry
 from polos.authoring.workflow import Workflow
-from polos.errors import NoProject
+from polos.errors import LoadError, NoProject
 from polos.settings import Settings, load_env_file
 from polos.worker.loader import find_workflow, load_file, load_modules
 
+Broken: TypeAlias = Callable[[LoadError], None]
+
 
 def load_project(settings: Settings) -> Registry:
-    """Imports the project's modules, its ``.env`` before, and returns what they declare. Raises `LoadError`."""
+    """Imports the project's modules, and returns what they declare. Raises `LoadError`."""
     if settings.project_root is None:
         return REGISTRY
     return load_modules(settings.project_root, settings.modules)
 
 
-def load_if_there(settings: Settings) -> Registry:
-    """Imports the project's modules as far as there are any: a folder with a database alone has none."""
+def load_if_there(settings: Settings, on_broken: Broken | None = None) -> Registry:
+    """Imports the project's modules as far as there are any: a folder with a database alone has none.
+
+    Args:
+        on_broken: hears of each module that could not be imported; None: such a one ends it.
+
+    Raises:
+        LoadError: a module could not be imported.
+    """
     root = settings.project_root
     if root is None or not any((root / module).exists() for module in settings.modules):
         return REGISTRY
-    return load_modules(root, settings.modules)
+    broken: list[LoadError] | None = None if on_broken is None else []
+    registry = load_modules(root, settings.modules, broken)
+    for error in broken or ():
+        assert on_broken is not None
+        on_broken(error)
+    return registry
 
 
 def load_environment(settings: Settings) -> list[str]:
@@ -36,11 +52,15 @@ def load_environment(settings: Settings) -> list[str]:
     return sorted(new)
 
 
-def workflow_named(settings: Settings, name: str) -> Workflow:
+def workflow_named(settings: Settings, name: str, on_broken: Broken | None = None) -> Workflow:
     """Returns the workflow that people call `name`: its id, or ``file.py:name``.
 
+    Args:
+        on_broken: hears of each module that could not be imported, where the workflow is in another one; None: such a one
+            ends it.
+
     Raises:
-        LoadError: the modules could not be imported.
+        LoadError: modules could not be imported, and the others have no such workflow.
         UnknownWorkflow: no workflow is called that.
         NoProject: an id is given, and there is no project.
     """
@@ -52,4 +72,11 @@ def workflow_named(settings: Settings, name: str) -> Workflow:
             f"there is no polos project here or in a folder above, so {name!r} cannot be found",
             hint="start one: polos init; or name the file: polos run FILE.py:WORKFLOW",
         )
-    return find_workflow(load_project(settings), name)
+    broken: list[LoadError] = []
+    registry = load_modules(settings.project_root, settings.modules, broken)
+    if broken and (on_broken is None or registry.get(name) is None):
+        raise broken[0]
+    for error in broken:
+        assert on_broken is not None
+        on_broken(error)
+    return find_workflow(registry, name)

@@ -26,6 +26,16 @@ def code_identity(workflows: Iterable[Workflow], root: Path | None = None) -> st
     return hashed.hexdigest()
 
 
+def changed_on_disk(workflows: Iterable[Workflow], root: Path | None = None) -> list[Path]:
+    """Returns the files of the user's modules that are other ones now, or gone, than what this process has loaded."""
+    changed = []
+    for _, path in user_modules(workflows, root):
+        loaded = digest_of(str(path))
+        if loaded is not None and loaded != _digest_on_disk(path):
+            changed.append(path)
+    return changed
+
+
 def user_modules(workflows: Iterable[Workflow], root: Path | None = None) -> Iterator[tuple[str, Path]]:
     """Yields the loaded modules that are the user's, by name, with their files."""
     folders = {str(Path(one.fn.__code__.co_filename).resolve().parent) for one in workflows}

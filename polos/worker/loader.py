@@ -19,12 +19,14 @@ from polos.worker.sources import FOREIGN, compile_from_source
 _SKIPPED = FOREIGN | {"tests"}
 
 
-def load_modules(root: Path, modules: Sequence[str]) -> Registry:
+def load_modules(root: Path, modules: Sequence[str], broken: list[LoadError] | None = None) -> Registry:
     """Imports modules, packages recursively, and returns the workflows that are declared then.
 
     Args:
         root: the project's folder; it goes to the front of ``sys.path``.
         modules: names (``shop.flows``), folders or files relative to `root`.
+        broken: is given the errors of modules that raised at their import, and the others are imported; None: the first
+            such error ends it.
 
     Raises:
         LoadError: a module is missing, or raised at its import.
@@ -32,8 +34,22 @@ def load_modules(root: Path, modules: Sequence[str]) -> Registry:
     """
     _put_on_path(root)
     for name in [found for module in modules for found in _names(root, module)]:
-        _import(name, root)
+        try:
+            _import(name, root)
+        except LoadError as error:
+            if broken is None:
+                raise
+            broken.append(error)
+    if broken:
+        _forget_half()
     return REGISTRY
+
+
+def _forget_half() -> None:
+    """Forgets workflows of modules that raised further down: what they use may not be there."""
+    for workflow in REGISTRY:
+        if workflow.fn.__module__ not in sys.modules:
+            REGISTRY.discard(workflow)
 
 
 def load_file(path: Path, name: str) -> Workflow:

@@ -13,7 +13,7 @@ from polos.errors import UsageError
 from polos.local.project import workflow_named
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, run_async, runner_of, settings_for
+from polos_cli.session import client_for, run_async, runner_of, settings_for, warn_of_broken
 
 
 def command(
@@ -25,7 +25,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Start a workflow and print its execution's id."""
-    found = workflow_named(settings_for(database), workflow)
+    found = workflow_named(settings_for(database), workflow, warn_of_broken)
     payload = read_input(input or [], found.input_schema())
     seconds = None
     if delay is not None:

@@ -19,10 +19,11 @@ from polos.errors import UnknownWorkflow, UsageError
 from polos.local.polos import Polos
 from polos.local.project import load_environment, load_if_there, workflow_named
 from polos.settings import Settings, make_project
+from polos.worker.identity import changed_on_disk
 from polos_cli import errors
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, execution_json, run_async, runner_of, settings_for
+from polos_cli.session import client_for, execution_json, run_async, runner_of, settings_for, warn_of_broken
 from polos_cli.view.live import LiveView
 from polos_cli.view.prompt import ask_line
 
@@ -56,11 +57,11 @@ def command(
         if not settings.database:
             client_for(database)  # says that there is no project
         if workflow:
-            workflow_named(settings, workflow)
+            workflow_named(settings, workflow, warn_of_broken)
         else:
-            load_if_there(settings)
+            load_if_there(settings, warn_of_broken)
         return run_async(_run(settings, None, None, attach, workflow, timeout, as_json))
-    found = workflow_named(settings, workflow)
+    found = workflow_named(settings, workflow, warn_of_broken)
     ask = ask_line if sys.stdin.isatty() and stderr.is_terminal() else None
     payload = read_input(input or [], found.input_schema(), ask)
     found.encode_input(payload)  # a bad payload is refused before the engine is started
@@ -93,7 +94,7 @@ async def _run(
         else:
             assert workflow is not None
             execution = await polos.get(await workflow.invoke(polos, payload))
-        helping = asyncio.create_task(_run_or_leave(polos, execution))
+        helping = asyncio.create_task(_run_or_leave(polos, execution, settings.project_root, view))
         watching = asyncio.create_task(view.watch(polos, execution, timeout))
         helping.add_done_callback(lambda done: watching.cancel() if _failed(done) else None)
         try:
@@ -111,7 +112,9 @@ async def _run(
             helping.cancel()
             watching.cancel()
             await asyncio.wait({helping, watching})
-    if ended.status not in TERMINAL and ended.status is not Status.BLOCKED:
+    if ended.status is Status.BLOCKED:
+        stderr.say(f"watch it again, once that is mended: {go_on(ended, name)}", "dim")
+    elif ended.status not in TERMINAL:
         stderr.say(f"go on with it: {go_on(ended, name)}", "dim")
     return _end(ended, as_json)
 
@@ -120,23 +123,47 @@ def _failed(task: asyncio.Task[None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is not None
 
 
-async def _run_or_leave(polos: Polos, execution: Execution) -> None:
-    """Leaves an execution to the worker that takes all of its kind, while there is one; else runs it here."""
-    said = False
+async def _run_or_leave(polos: Polos, execution: Execution, root: Path | None, view: LiveView) -> None:
+    """Leaves an execution to the worker that takes all of its kind, while there is one; else runs it here.
+
+    Raises:
+        UsageError: that worker has gone, and the code on the disk is not what this process has loaded any more.
+    """
+    runner = await runner_of(polos, execution)
+    if runner is None:
+        await _say_others(polos, execution)
+        await polos.begin({execution.id})
+        return
+    view.note(f"it runs in process {runner.pid}, a worker of {runner.project or 'this database'}")
+    project, lacks_it = runner.project, False
     while execution.status not in TERMINAL:
-        runner = await runner_of(polos, execution)
-        if runner is None:
-            if said:
-                stderr.say("\nthat worker has gone: it runs here from now on", "yellow")
-            else:
-                await _say_others(polos, execution)
-            await polos.begin({execution.id})
-            return
-        if not said:
-            said = True
-            stderr.say(f"it runs in process {runner.pid}, a worker of {runner.project or 'this database'}", "dim")
         await asyncio.sleep(1.0)
         execution = await polos.get(execution.id)
+        if await runner_of(polos, execution) is not None:
+            lacks_it = False
+        elif await _is_up(polos, project):
+            if not lacks_it:
+                view.note(
+                    f"the workers of {project} have no {execution.workflow_id!r} any more: it waits for one that has",
+                    "yellow",
+                )
+            lacks_it = True
+        elif changed := changed_on_disk(REGISTRY, root):
+            raise UsageError(
+                f"its worker has gone, and {changed[0].name} has changed since this process read it",
+                hint=f"go on with the code of now: polos run --attach {execution.number}",
+            )
+        else:
+            view.note("that worker has gone: it runs here from now on", "yellow")
+            await polos.begin({execution.id})
+            return
+
+
+async def _is_up(polos: Polos, project: str) -> bool:
+    """Tells whether a worker of all of a project's workflows works."""
+    return any(
+        one.complete and one.project == project and one.claims not in ("own", "none") for one in await polos.workers()
+    )
 
 
 def _check_code(execution: Execution) -> None:

@@ -14,6 +14,7 @@ from polos.core.status import TERMINAL, Status
 from polos.errors import AlreadyResumed, ExecutionEnded
 from polos_cli.output import stderr, style
 from polos_cli.output.sanitize import Clean, join, sanitize
+from polos_cli.output.style import Style
 from polos_cli.session import clock
 from polos_cli.view import prompt
 from polos_cli.view.feed import TreeFeed
@@ -37,6 +38,10 @@ class LiveView:
         self._asked: set[tuple[int, str]] = set()
         self._hinted: set[tuple[int, str]] = set()
         self._root = 0
+
+    def note(self, text: str, look: Style = "dim") -> None:
+        """Says something above the tree."""
+        self._above(stderr.paint(text, look))
 
     def warning(self, text: str) -> None:
         """Says a warning of the engine; from any thread."""

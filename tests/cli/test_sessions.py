@@ -146,11 +146,24 @@ def test_mistakes_are_told_without_a_traceback_and_store_nothing(shell: Shell) -
 
 
 def test_an_import_error_shows_the_users_line(shell: Shell) -> None:
-    (shell.folder / "workflows" / "broken.py").write_text("import json\nprint(absent)\n")
-    done = shell.polos("run", "order", "id=1")
-    assert done.code == 2 and "broken.py:2" in done.err and "NameError" in done.err
-    assert "importlib" not in done.err
+    half = "from polos import workflow\n@workflow\nasync def half(ctx): ...\nprint(absent)\n"
+    (shell.folder / "workflows" / "broken.py").write_text(half)
+    for typed in (("run", "half"), ("invoke", "half"), ("workflows", "half"), ("run", "absent")):
+        done = shell.polos(*typed)
+        assert done.code == 2 and "broken.py:4" in done.err and "NameError" in done.err
+        assert "importlib" not in done.err
     assert shell.polos("ps").code == 0  # what only reads imports nothing
+
+
+def test_a_broken_module_is_in_the_way_of_its_own_workflows_alone(shell: Shell) -> None:
+    half = "from polos import workflow\n@workflow\nasync def half(ctx): ...\nprint(absent)\n"
+    (shell.folder / "workflows" / "broken.py").write_text(half)
+    done = shell.polos("run", "order", "id=1")
+    assert done.code == 0 and done.json == {"order": 1, "note": ""}
+    assert "warning" in done.err and "workflows.broken could not be imported: NameError" in done.err
+    listed = shell.polos("workflows")
+    assert listed.code == 0 and "order" in listed.out and "half" not in listed.out and "workflows.broken" in listed.err
+    assert shell.polos("replay", "--all").code == 2, "a check passes nothing over"
 
 
 def test_changed_code_exits_6_with_both_lines_and_goes_on_when_put_back(shell: Shell) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from polos.dev.doctor import Finding, examine, filesystem_of, of_sqlite
 from polos.settings import Settings, load_settings
-from tests.cli.shell import Shell
+from tests.cli.shell import POLOS, Shell
 from tests.conformance.acts import SetClock
 
 
@@ -100,3 +102,19 @@ def test_the_kind_of_file_system_is_that_of_the_nearest_mount(tmp_path: Path) ->
     assert filesystem_of(tmp_path / "a" / "b", mounts) == "nfs4"
     assert filesystem_of(Path("/etc"), mounts) == "ext4"
     assert filesystem_of(tmp_path, "") == ""
+
+
+def test_an_owner_that_is_stopped_is_found_by_asking_it(tmp_path: Path) -> None:
+    """Its socket takes connections all the same: a job that the shell has stopped is the usual case."""
+    shell = project_with_database(tmp_path)
+    worker = subprocess.Popen([*POLOS, "worker"], cwd=tmp_path, env=shell.env, text=True, stderr=subprocess.PIPE)
+    try:
+        assert worker.stderr is not None and "worker of" in worker.stderr.readline()
+        assert [one.level for one in found(tmp_path, "engine")] == ["ok"]
+        worker.send_signal(signal.SIGSTOP)
+        (finding,) = found(tmp_path, "engine")
+        assert finding.level == "error" and f"kill -CONT {worker.pid}" in finding.fix
+    finally:
+        worker.send_signal(signal.SIGCONT)
+        worker.terminate()
+        worker.communicate(timeout=30)

@@ -276,3 +276,50 @@ def test_what_is_refused_at_the_hello_leaves_the_last_good_code_running(dev: Sta
     finally:
         worker.terminate()
         worker.communicate(timeout=30)
+
+
+def attached(server: Dev, *words: str) -> subprocess.Popen[str]:
+    """Types a command beside the server, and leaves it running."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "polos_cli", *words], cwd=server.folder, env=server.env, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def until_it_says(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if text in line:
+            return
+    raise AssertionError(f"it ended and never said {text!r}")
+
+
+def test_a_run_that_watches_takes_nothing_over_while_the_server_is_up(dev: Start) -> None:
+    """Its own code is that of when it was started: the server's newer code, or none, is what counts."""
+    server = dev()
+    server.until("live")
+    run = attached(server, "run", "order")
+    until_it_says(run, "waits for")
+    text = server.file.read_text()
+    server.file.write_text("x = 1\n")
+    server.until("live", workflows=[])
+    until_it_says(run, "have no 'order' any more")
+    server.publish()
+    server.file.write_text(text.replace("ship one", "ship two"))
+    out, _ = run.communicate(timeout=30)
+    assert run.returncode == 0 and out == '"ship two"\n'
+    assert server.ledger == ["validate", "charge", "ship two"]
+
+
+def test_a_run_that_watches_does_not_go_on_with_older_code_than_the_disk_has(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    run = attached(server, "run", "order")
+    until_it_says(run, "waits for")
+    server.edit(SHIP)
+    server.until("live", files=["workflows/order.py"])
+    assert server.stop() == 0
+    _, err = run.communicate(timeout=30)
+    assert run.returncode == 2 and "order.py has changed since" in err and "polos run --attach 1" in err
+    server.polos("send-event", "approval")
+    assert server.polos("run", "--attach", "1") == '"ship two"\n'
