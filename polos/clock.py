@@ -48,6 +48,16 @@ class SystemClock:
         return time.monotonic()
 
 
+class StoppedClock(SystemClock):
+    """A clock whose wall time stands: what is looked at is of that moment, and grows no older."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+
+    def now(self) -> int:
+        return self._at
+
+
 class SystemRng(random.Random):
     """The machine's dice."""
 

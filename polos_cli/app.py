@@ -153,7 +153,7 @@ def _markup() -> Any:
 def _unknown(name: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, 2, 0.55)
+    near = get_close_matches(name, known, 2, 0.7)
     return f"there is no command {name!r}" + (f": did you mean {' or '.join(near)}?" if near else "")
 
 

@@ -37,7 +37,7 @@ def read_input(
         is_one = (schema or {}).get("type") in ("string", "integer", "number", "boolean") and "default" not in (
             schema or {}
         )
-        return _asked("INPUT", schema or {}, ask) if is_one and ask else None
+        return _asked(str((schema or {}).get("title") or "INPUT"), schema or {}, ask) if is_one and ask else None
     if len(words) == 1 and not _PAIR.fullmatch(words[0]):
         return _whole(words[0])
     payload: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from polos.authoring.payload import instant, microseconds
 from polos.client.bundle import SUFFIX, BundleClient
 from polos.client.client import Client, PolosClient
-from polos.clock import SystemClock
+from polos.clock import Clock, StoppedClock, SystemClock
 from polos.core.durations import parse_duration
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution
@@ -71,10 +71,20 @@ def reading(reference: str | None, database: str | None) -> tuple[PolosClient | 
     """
     path, _, inner = (reference or "").rpartition(":")
     for file, name in ((reference or "", ""), (path, inner)):
-        if file.endswith(SUFFIX) and (Path(file).exists() or "/" in file):
+        if file.endswith(SUFFIX):
+            if not Path(file).exists():
+                raise UsageError(f"there is no file {file}", hint="polos export EXECUTION -o FILE.polos writes one")
             bundle = BundleClient(Path(file))
             return bundle, name or str(bundle.manifest["number"])
     return client_for(database), reference or ""
+
+
+def clock_of(client: PolosClient | BundleClient) -> Clock:
+    """Returns the clock of what is looked at: that of a bundle stands at the moment of its export."""
+    if not isinstance(client, BundleClient):
+        return clock
+    exported = datetime.fromisoformat(str(client.manifest["exported_at"]))
+    return StoppedClock(microseconds(exported))
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:

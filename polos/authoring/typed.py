@@ -17,7 +17,7 @@ import orjson
 
 from polos.core import codec, jsontext, shapes
 from polos.core.model import Stored
-from polos.errors import InvalidInput, StoredValueMismatch
+from polos.errors import InvalidInput, StoredValueMismatch, UnserializableValue
 
 MISSING: Any = object()
 """Stands for no annotation."""
@@ -298,3 +298,16 @@ def json_schema(annotation: Any) -> dict[str, Any]:
         return dict(validator.json_schema())
     except Exception:  # types without a schema: anything goes
         return {}
+
+
+def parameter_schema(annotation: Any, parameter: inspect.Parameter) -> dict[str, Any]:
+    """Returns the JSON schema of a parameter: a plain value bears its name, and all their default."""
+    schema = json_schema(annotation)
+    if schema.get("type") in ("string", "integer", "number", "boolean"):
+        schema = {"title": parameter.name, **schema}
+    if parameter.default is not inspect.Parameter.empty:
+        try:
+            return {**schema, "default": codec.plain(codec.encode(parameter.default))}
+        except UnserializableValue:
+            pass  # it is the function's own affair
+    return schema

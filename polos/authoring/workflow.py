@@ -218,9 +218,9 @@ class Workflow:
 
     def input_schema(self) -> dict[str, Any]:
         """Returns the payload's JSON schema; empty where anything goes."""
-        from polos.authoring.typed import json_schema
+        from polos.authoring.typed import parameter_schema
 
-        return json_schema(self.annotations()[0]) if self._payload is not None else {"type": "null"}
+        return {"type": "null"} if self._payload is None else parameter_schema(self.annotations()[0], self._payload)
 
     async def invoke(
         self,

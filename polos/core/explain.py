@@ -19,6 +19,7 @@ from polos.core.status import SUSPECT, Status
 from polos.core.waits import json_equal
 from polos.core.words import ago, cancelling, left, process, short
 
+BRIEF = 60  # characters of each text of a question
 NEAR_MISSES = 3  # events shown of those that came on the topic and did not match
 
 
@@ -225,7 +226,9 @@ def _wait_lines(facts: Facts, wait: PendingWait) -> list[str]:
 def _asked(wait: PendingWait) -> str:
     """Returns what a person is shown, and what the form wants."""
     data = jsontext.loads(wait.request) if wait.request else None
-    told = [f"{name}: {short(text)}" if name != "request" else short(text) for name, text in shown_of(data)]
+    shown = [(name, " ".join(text.split())) for name, text in shown_of(data)]
+    brief = [(name, text if len(text) <= BRIEF else text[:BRIEF] + "…") for name, text in shown]
+    told = [text if name == "request" else f"{name}: {text}" for name, text in brief]
     fields = ", ".join(field.name + ("" if field.is_required else " (optional)") for field in fields_in(data))
     return (f": {'; '.join(told)}" if told else "") + (f"; it wants {fields}" if fields else "")
 

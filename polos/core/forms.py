@@ -59,6 +59,25 @@ def fields_of_schema(schema: Mapping[str, Any]) -> list[FormField] | None:
     return [_field(str(name), about, name in required, known) for name, about in properties.items()]
 
 
+def field_of(schema: Mapping[str, Any]) -> FormField | None:
+    """Returns the one field of a schema of a plain value, such as a number; None: it is of something else."""
+    if schema.get("type") not in _KINDS:
+        return None
+    return _field(str(schema.get("title") or "value"), schema, "default" not in schema, {})
+
+
+def brief_of(schema: Mapping[str, Any]) -> str:
+    """Returns what a schema takes in a few words: its fields, those that may be left out in brackets, else its type."""
+    reference, definitions = schema.get("$ref"), schema.get("$defs")
+    found = schema
+    if isinstance(reference, str) and isinstance(definitions, dict):
+        found = definitions.get(reference.rpartition("/")[2], {})
+    required = set(found.get("required", []))
+    names = [name if name in required else f"[{name}]" for name in found.get("properties", {})]
+    kind = str(found.get("type", "any"))
+    return " ".join(names) or (f"[{kind}]" if "default" in schema else kind)
+
+
 def _resolved(about: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns what a reference names, and of "this or null" this."""
     schema: dict[str, Any] = about if isinstance(about, dict) else {"type": str(about)}

@@ -15,7 +15,7 @@ from polos.core import codec, jsontext
 from polos.core.forms import FormField, answer_of, fields_of, shown_of
 from polos.core.model import Execution, Kind, PendingWait, Stored
 from polos.core.status import TERMINAL
-from polos.errors import AlreadyResumed, ExecutionEnded, PolosError, UnserializableResult
+from polos.errors import AlreadyResumed, ExecutionEnded, PolosError, UnserializableValue
 from polos.http.routes import Engine
 
 _ids = TimeOrderedIds()
@@ -69,7 +69,7 @@ async def _page(engine: Engine, request: Request) -> HTMLResponse:
     if not mistakes:
         try:
             return await _answer(engine, found, step, codec.encode(answer))
-        except UnserializableResult as error:
+        except UnserializableValue as error:
             mistakes.append(error.message)
     return _form(found, wait, fields, "; ".join(mistakes), typed, status=422)
 

@@ -11,7 +11,7 @@ from polos.authoring.registry import REGISTRY, Registry
 from polos.authoring.workflow import Workflow
 from polos.errors import LoadError, NoProject
 from polos.settings import Settings, load_env_file
-from polos.worker.loader import find_workflow, load_file, load_modules
+from polos.worker.loader import find_workflow, load_file, load_modules, load_only
 
 Broken: TypeAlias = Callable[[LoadError], None]
 
@@ -53,7 +53,7 @@ def load_environment(settings: Settings) -> list[str]:
 
 
 def workflow_named(settings: Settings, name: str, on_broken: Broken | None = None) -> Workflow:
-    """Returns the workflow that people call `name`: its id, or ``file.py:name``.
+    """Returns the workflow that people call `name`: its id, ``file.py:name``, or ``file.py`` where that has just one.
 
     Args:
         on_broken: hears of each module that could not be imported, where the workflow is in another one; None: such a one
@@ -67,6 +67,8 @@ def workflow_named(settings: Settings, name: str, on_broken: Broken | None = Non
     file, colon, variable = name.rpartition(":")
     if colon and file.endswith(".py"):
         return load_file(Path(file), variable)
+    if name.endswith(".py"):
+        return load_only(Path(name))
     if settings.project_root is None:
         raise NoProject(
             f"there is no polos project here or in a folder above, so {name!r} cannot be found",

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from polos.authoring.registry import REGISTRY, Registry, unknown
 from polos.authoring.workflow import Workflow
-from polos.errors import LoadError, PolosError
+from polos.errors import LoadError, PolosError, UnknownWorkflow
 from polos.worker.frames import is_ours
 from polos.worker.sources import FOREIGN, compile_from_source
 
@@ -59,18 +59,36 @@ def load_file(path: Path, name: str) -> Workflow:
         LoadError: the file is missing, or raised at its import.
         UnknownWorkflow: it declares no such workflow.
     """
-    if not path.is_file():
-        raise LoadError(f"there is no file {path}", hint="write file.py:workflow")
-    _put_on_path(path.resolve().parent)
-    module = _import(path.stem, path.parent)
+    declared = _declared(path)
+    module = sys.modules[path.stem]
     found = getattr(module, name, None)
     if isinstance(found, Workflow):
         return found
-    declared = [value for value in vars(module).values() if isinstance(value, Workflow)]
     for workflow in declared:
         if workflow.id == name:
             return workflow
     raise unknown(name, [workflow.id for workflow in declared])
+
+
+def _declared(path: Path) -> list[Workflow]:
+    if not path.is_file():
+        raise LoadError(f"there is no file {path}", hint="write file.py:workflow")
+    _put_on_path(path.resolve().parent)
+    module = _import(path.stem, path.parent)
+    found = [value for value in vars(module).values() if isinstance(value, Workflow)]
+    return list({workflow.id: workflow for workflow in found}.values())
+
+
+def load_only(path: Path) -> Workflow:
+    """Imports one file and returns its workflow, where it has just one. Raises as `load_file`, or that it has several."""
+    declared = _declared(path)
+    if len(declared) == 1:
+        return declared[0]
+    names = ", ".join(sorted(workflow.id for workflow in declared)) or "none"
+    raise UnknownWorkflow(
+        f"which workflow of {path}? it has {names}",
+        hint=f"name it: {path}:{declared[0].id}" if declared else "declare one with @workflow",
+    )
 
 
 def _put_on_path(folder: Path) -> None:

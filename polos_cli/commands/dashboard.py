@@ -12,7 +12,7 @@ from polos.client.bundle import BundleClient
 from polos.client.client import PolosClient
 from polos.errors import UsageError
 from polos_cli.output import style
-from polos_cli.session import clock, reading, run_async, settings_for
+from polos_cli.session import clock_of, reading, run_async, settings_for
 
 THEMES = ("terminal", "dark", "light")
 
@@ -37,7 +37,10 @@ def command(
     client, _ = reading(bundle, database)
     if bundle is not None and not isinstance(client, BundleClient):
         raise UsageError(f"{bundle} is no bundle", hint="polos export writes them, as NAME.polos")
-    return run_async(_show(client, bundle or settings_for(database).name, theme, bundle, database))
+    settings = settings_for(database)
+    is_server = settings.database.startswith(("http://", "https://"))
+    name = bundle or (settings.database.rpartition("//")[2] if is_server else settings.name)
+    return run_async(_show(client, name, theme, bundle, database))
 
 
 async def _show(
@@ -53,6 +56,6 @@ async def _show(
         actions = Actions(client, CommandLine(None if is_own else database, bundle))
         if hasattr(os, "nice"):
             os.nice(10)  # what is looked at comes before the looking
-        app = Dashboard(Reading(client, clock), actions, name, theme=theme, is_bundle=is_bundle)
+        app = Dashboard(Reading(client, clock_of(client)), actions, name, theme=theme, is_bundle=is_bundle)
         await app.run_async()
         return app.return_code or 0

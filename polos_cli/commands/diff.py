@@ -68,9 +68,9 @@ def _show(one: Execution, other: Execution, found: Difference, every: bool) -> N
         )
     same = sum(step.sort == "same" for step in found.steps)
     if found.is_same:
-        stderr.say(f"they are the same: input, {same} steps, result")
+        stderr.say(f"they are the same: input, {_steps(same)}, result")
     elif same and not every:
-        stderr.say(f"{same} steps are the same (--all shows them)", "dim")
+        stderr.say(f"{_steps(same)} {'is' if same == 1 else 'are'} the same (--all shows them)", "dim")
 
 
 def _named(execution: Execution) -> str:
@@ -134,3 +134,7 @@ def _json(one: Execution, other: Execution, found: Difference) -> dict[str, Any]
             for step in found.steps
         ],
     }  # fmt: skip
+
+
+def _steps(count: int) -> str:
+    return f"{count} step{'' if count == 1 else 's'}"

@@ -56,11 +56,12 @@ def command(
     if attach:
         if not settings.database:
             client_for(database)  # says that there is no project
+        wanted = None
         if workflow:
-            workflow_named(settings, workflow, warn_of_broken)
+            wanted = workflow_named(settings, workflow, warn_of_broken).id
         else:
             load_if_there(settings, warn_of_broken)
-        return run_async(_run(settings, None, None, attach, workflow, timeout, as_json))
+        return run_async(_run(settings, None, None, attach, workflow, timeout, as_json, wanted))
     found = workflow_named(settings, workflow, warn_of_broken)
     ask = ask_line if sys.stdin.isatty() and stderr.is_terminal() else None
     payload = read_input(input or [], found.input_schema(), ask)
@@ -79,12 +80,19 @@ async def _run(
     name: str,
     timeout: float | None,
     as_json: bool,
+    wanted: str | None = None,
 ) -> int:
+    """`wanted`: the id of the workflow of which the execution to `attach` to is said to be."""
     view = LiveView()
     polos = Polos(settings.database, durability=settings.durability, echo=False, begin=False, on_warning=view.warning)
     async with polos:
         if attach:
             execution = await polos.get(attach)
+            if wanted is not None and execution.workflow_id != wanted:
+                raise UsageError(
+                    f"execution {execution.number} is of {execution.workflow_id!r}, not of {wanted!r}",
+                    hint=f"polos run --attach {execution.number}; of {wanted}: polos ps --workflow {wanted}",
+                )
             if execution.parent_id is not None:
                 execution = await polos.get(execution.root_id)
             if await runner_of(polos, execution) is None:
@@ -178,7 +186,7 @@ def _check_code(execution: Execution) -> None:
 
 def go_on(execution: Execution, workflow: str) -> str:
     """Returns the command that goes on with an execution; one of a file's needs the file again."""
-    file = f"{workflow} " if workflow.rpartition(":")[0].endswith(".py") else ""
+    file = f"{workflow} " if workflow.partition(":")[0].endswith(".py") else ""
     return f"polos run {file}--attach {execution.number}"
 
 

@@ -89,12 +89,12 @@ def _row(one: Schedule, now: int) -> list[str]:
     following = (
         ""
         if one.next_at is None
-        else f"{_local(one.next_at, rule.timezone)} (in {show_duration(max(0, one.next_at - now))})"
+        else f"in {show_duration(max(0, one.next_at - now))}, {_local(one.next_at, rule.timezone)}"
     )
     state = one.fault or ("paused" if one.is_paused else "")
     if one.queued:
         state = f"{state}, {one.queued} queued".lstrip(", ")
-    last = "" if one.last_at is None else _local(one.last_at, rule.timezone)
+    last = "" if one.last_at is None else f"{show_duration(max(0, now - one.last_at))} ago"
     return [
         _named(one), rule.cron + zone, following, last, str(one.started), str(one.skipped), str(one.missed), state
     ]  # fmt: skip
@@ -105,7 +105,7 @@ def _named(one: Schedule) -> str:
 
 
 def _local(at: int, zone: str) -> str:
-    return instant(at).astimezone(ZoneInfo(zone)).strftime("%a %Y-%m-%d %H:%M")
+    return instant(at).astimezone(ZoneInfo(zone)).strftime("%a %d %b %H:%M")
 
 
 def _json(one: Schedule) -> dict[str, Any]:

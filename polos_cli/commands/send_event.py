@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from polos.core.model import Published
+from polos.errors import UsageError
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
 from polos_cli.session import client_for, run_async
@@ -23,6 +24,11 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Publish an event on a topic."""
+    if topic.endswith("*"):
+        raise UsageError(
+            f"an event goes to one topic; {topic!r} would be one that ends with a star",
+            hint="a star stands for all topics that start so where events are listened for: trigger_on_event, polos events --topic",
+        )
     payload = read_input(data or [])
 
     async def publish() -> tuple[Published, bool]:

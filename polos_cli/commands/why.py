@@ -11,7 +11,7 @@ from polos.core.explain import explain
 from polos.core.model import Execution
 from polos.core.standing import Explanation
 from polos_cli.output import stderr, stdout
-from polos_cli.session import clock, execution_json, reading, run_async
+from polos_cli.session import clock_of, execution_json, reading, run_async
 
 
 def command(
@@ -40,4 +40,4 @@ async def _explain(reference: str, database: str | None) -> tuple[Execution, Exp
     client, name = reading(reference, database)
     async with client:
         found = await client.get(name)
-        return found, explain(await facts_of(client, found, clock.now()))
+        return found, explain(await facts_of(client, found, clock_of(client).now()))

@@ -8,6 +8,7 @@ import typer
 
 from polos.authoring.workflow import Workflow
 from polos.core.durations import show_duration
+from polos.core.forms import brief_of
 from polos.core.manifest import EventTrigger
 from polos.errors import NoProject
 from polos.local.project import load_if_there, workflow_named
@@ -93,12 +94,4 @@ def _about(workflow: Workflow) -> str:
 
 
 def _fields(workflow: Workflow) -> str:
-    if not workflow.takes_payload:
-        return "none"
-    schema = workflow.input_schema()
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        schema = schema.get("$defs", {}).get(reference.rpartition("/")[2], {})
-    required = set(schema.get("required", []))
-    names = [name if name in required else f"[{name}]" for name in schema.get("properties", {})]
-    return " ".join(names) or schema.get("type", "any")
+    return brief_of(workflow.input_schema()) if workflow.takes_payload else "none"

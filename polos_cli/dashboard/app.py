@@ -15,6 +15,7 @@ from textual.binding import Binding
 from polos.errors import PolosError
 from polos_cli.dashboard import terminal
 from polos_cli.dashboard.actions import Actions, Deed
+from polos_cli.dashboard.dialogs.box import ask
 from polos_cli.dashboard.dialogs.confirm import Confirm
 from polos_cli.dashboard.dialogs.output import Output
 from polos_cli.dashboard.looks import theme_of
@@ -207,19 +208,18 @@ class Dashboard(App[None]):
             self.say(deed.refusal, is_error=True)
             return
         asked = [*deed.question, "", f"the same: {deed.command}"]
-        if not deed.question or await self.push_screen_wait(Confirm(asked)) is not None:
-            await self._done(deed)
+        if not deed.question or await ask(self, Confirm(asked)) is not None:
+            wrong = await self._done(deed)
+            if wrong:
+                self.say(wrong, is_error=True)
 
     async def _done(self, deed: Deed) -> str:
-        """Does it; returns what was wrong, empty where it was done."""
+        """Does it, and says so; returns what was wrong, empty where it was done."""
         assert deed.does is not None
         try:
             said = await deed.does()
         except PolosError as error:
-            wrong = [f"{path}: {message}" for path, message in getattr(error, "errors", ())]
-            told = "\n".join([error.message, *wrong, error.hint]).strip()
-            self.say(told, is_error=True)
-            return told
+            return f"{error.message}\n{error.hint}".strip()
         self._command = deed.command
         if self.page is not None:
             self.page.ask_again()
@@ -236,11 +236,13 @@ class Dashboard(App[None]):
         code, said = await line.run(words, max(40, min(130, self.size.width - 12)))
         lines = [Text(row) for row in said.rstrip().splitlines()] or [Text("it said nothing", look="dim")]
         self.clear_notifications()
-        await self.push_screen_wait(Output(f"exit code {code}   {self._command}", lines))
+        await ask(self, Output(f"exit code {code}   {self._command}", lines))
 
     @work
     async def on_start_workflow(self, message: StartWorkflow) -> None:
         """Starts a workflow from its form."""
+        if self.page is None or self.page.is_only_read():
+            return
         try:
             await self._asking().start(self._reading, self._actions, message.workflow_id)
         except PolosError as error:
@@ -249,6 +251,8 @@ class Dashboard(App[None]):
     @work
     async def on_publish_event(self, message: PublishEvent) -> None:
         """Publishes an event."""
+        if self.page is None or self.page.is_only_read():
+            return
         await self._asking().publish(self._actions, message.topic, message.data)
 
     def _asking(self) -> Asking:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from textual.app import App
 
-from polos.core.forms import fields_of_schema
+from polos.core.forms import field_of, fields_of_schema
 from polos_cli.dashboard.actions import Actions, Deed, to_json
+from polos_cli.dashboard.dialogs.box import ask
 from polos_cli.dashboard.dialogs.form import Form
 from polos_cli.dashboard.pages.workflows import about_of, schema_of
 from polos_cli.dashboard.reading import Reading
@@ -33,26 +34,35 @@ class Asking:
         schema = schema_of(found) if found is not None else {}
         about = str(about_of(found).get("description") or "").partition("\n")[0] if found is not None else ""
         title = f"Start {workflow_id}\n{about}".strip() if found is not None else "Start a workflow"
-        fields = fields_of_schema(schema)
-        text = "null" if fields is None and schema.get("type") in (None, "null") else "{}"
+        fields, plain = fields_of_schema(schema), field_of(schema)
+        if fields is None and plain is not None:
+            fields = [plain]  # the payload itself
+        else:
+            plain = None
+        text = {"null": "null", None: "null", "array": "[]"}.get(schema.get("type"), "{}") if fields is None else "{}"
         name = None if found is not None else ("workflow", workflow_id)
         wrong = ""
         while True:
-            given = await self.app.push_screen_wait(Form(title, fields, text, name, self.edit, wrong))
+            given = await ask(self.app, Form(title, fields, text, name, self.edit, wrong))
             if given is None:
                 return
             wanted = workflow_id if found is not None else given[0]
-            wrong = await self.does(actions.start(wanted, given[1]))
+            payload = typed = given[1]
+            if plain is not None and isinstance(payload, dict) and payload.keys() <= {plain.name}:
+                payload = payload.get(plain.name)
+            elif plain is not None:
+                typed = {plain.name: payload}
+            wrong = await self.does(actions.start(wanted, payload))
             if not wrong:
                 return
-            text, name = to_json(given[1], indent=True), None if name is None else (name[0], wanted)
+            text, name = to_json(typed, indent=True), None if name is None else (name[0], wanted)
 
     async def publish(self, actions: Actions, topic: str, text: str) -> None:
         """Publishes an event."""
         wrong = ""
         while True:
             form = Form("Send an event", None, text, ("topic", topic), self.edit, wrong)
-            given = await self.app.push_screen_wait(form)
+            given = await ask(self.app, form)
             if given is None:
                 return
             wrong = await self.does(actions.publish(*given))

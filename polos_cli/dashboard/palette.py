@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.types import IgnoreReturnCallbackType
 
-from polos_cli.dashboard.pages.page import NAMES, OpenExecution
+from polos_cli.dashboard.pages.page import NAMES, OpenExecution, Tell
 from polos_cli.dashboard.widgets.lines import Lines
 
 
@@ -39,9 +39,13 @@ class Palette(Provider):
         word = query.strip()
         if word.isdigit() or word == "last":
             yield Hit(1.0, f"open execution {word}", lambda: self.app.post_message(OpenExecution(word)), help="show it")
-        for name, does, key in self._found():
-            if (score := matcher.match(name)) > 0:
-                yield Hit(score, matcher.highlight(name), does, help=key)
+        hits = [Hit(score, matcher.highlight(name), does, help=key) for name, does, key in self._found()
+                if (score := matcher.match(name)) > 0]  # fmt: skip
+        for hit in hits:
+            yield hit
+        if not hits and not word.isdigit() and word != "last":
+            told = f"no action is called {word!r}; ? shows all keys"
+            yield Hit(0.01, told, lambda: self.app.post_message(Tell(told, is_error=True)), help="esc leaves")
 
 
 def _acting(palette: Palette, action: str, node: object) -> IgnoreReturnCallbackType:

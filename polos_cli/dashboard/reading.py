@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from polos.core.manifest import Declared, QueueState, Schedule, WorkerInfo
 from polos.core.model import Entry, Event, Execution, FailedAttempt, LogLine, PendingWait
 from polos.core.standing import Explanation, Facts
 from polos.core.status import Status
+from polos.errors import UsageError
 from polos.ports import EventFilter, ExecutionFilter
 from polos_cli.view.feed import News, TreeFeed
 from polos_cli.view.model import ViewTree
@@ -59,20 +61,36 @@ class Filter:
         span = [] if self.since is None else [show_duration(self.since).replace(" ", "")]
         return " ".join([*sorted(self.statuses), *([self.workflow_id] if self.workflow_id else []), *span])
 
+    @property
+    def meant(self) -> str:
+        """The status that the workflow's id looks like; empty: none."""
+        near = difflib.get_close_matches(self.workflow_id or "", list(Status), 1, 0.8)
+        return near[0] if near else ""
+
     @classmethod
     def read(cls, text: str) -> Filter:
-        """Returns the filter of words: statuses, a span of time such as ``10m``, one workflow's id."""
-        statuses, since, others = set(), None, []
+        """Returns the filter of words: statuses, a span of time such as ``10m``, one workflow's id.
+
+        Raises:
+            UsageError: a word is none of them.
+        """
+        statuses: set[Status] = set()
+        since, others = None, []
         for word in text.split():
-            try:
-                if word in set(Status):
-                    statuses.add(Status(word))
-                elif word[0].isdigit():
+            named, _, word = word.rpartition("=")
+            if word in set(Status) and named in ("", "status"):
+                statuses.add(Status(word))
+            elif named == "status":
+                raise UsageError(f"{word!r} is no status; one of {', '.join(Status)}")
+            elif named not in ("", "workflow"):
+                raise UsageError(f"{named}= is nothing here; status= and workflow= are")
+            else:
+                try:
                     since = parse_duration(word)
-                else:
+                except ValueError:
                     others.append(word)
-            except ValueError:
-                others.append(word)
+        if len(others) > 1:
+            raise UsageError(f"one workflow at a time, not {' and '.join(others)}")
         return cls(frozenset(statuses), others[0] if others else None, since)
 
     def takes(self, row: ExecutionRow) -> bool:

@@ -143,7 +143,7 @@ async def _form(fields: list[FormField]) -> tuple[bool, Any]:
 def described(field: FormField) -> str:
     """Returns a field's name as it is asked for, with what it takes."""
     takes = ", ".join(field.options) or ("yes or no" if field.kind == "boolean" else field.kind.replace("json", "JSON"))
-    about = [] if field.label == field.name else [field.label]
+    about = [] if field.label.lower().replace(" ", "_") == field.name.lower() else [field.label]
     about.append(takes)
     if not field.is_required:
         about.append("optional")

@@ -76,3 +76,18 @@ def test_children_of_a_step_that_is_taken_back_are_not_its_children_any_more() -
 
     assert with_children(["first", "second"], "first") == ["first"], "the cause keeps its child; others are new ones"
     assert with_children([], "") == ["first", "second"]
+
+
+def test_what_is_held_and_let_go_again_has_not_ended() -> None:
+    held = step(1, "wait_start", "paid", "event"), (3, "workflow_blocked", {"reason": "diverged"})
+    view = folded(*held)
+    assert (view.state, view.ended_at) == ("blocked", 3 * SECOND)
+    view = folded(*held, (8, "workflow_unblocked", {}))
+    assert (view.state, view.ended_at, view.error_type) == ("queued", None, "")
+    assert view.steps["paid"].state == "waiting"
+
+
+def test_an_answer_that_comes_before_its_question_is_no_step() -> None:
+    assert folded(step(1, "resume", "ask", "suspend")).steps == {}
+    view = folded(step(1, "wait_start", "ask", "suspend"), step(2, "resume", "ask", "suspend"))
+    assert view.steps["ask"].state == "waiting", "its end is told by itself"

@@ -200,3 +200,18 @@ def test_a_database_that_is_none_exits_7(tmp_path: Path, capsys: pytest.CaptureF
     assert "cannot be read" in capsys.readouterr().err
     assert app.main(["ps", "--database", "postgresql://u:secret@host/db"]) == 2
     assert "secret" not in capsys.readouterr().err
+
+
+def test_a_plain_value_is_asked_for_by_its_name_until_it_fits() -> None:
+    answers = iter(["many", "", "3"])
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return next(answers)
+
+    assert read_input([], {"title": "count", "type": "integer"}, ask) == 3
+    assert asked == [
+        "count (integer): ", "count: a whole number\ncount (integer): ", "count: is needed\ncount (integer): ",
+    ]  # fmt: skip
+    assert read_input([], {"title": "count", "type": "integer", "default": 3}, ask) is None, "it has one already"

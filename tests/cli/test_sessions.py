@@ -286,3 +286,32 @@ def test_piped_output_is_plain(shell: Shell, env: dict[str, str]) -> None:
         assert done.code == 0
         assert "\x1b" not in done.out + done.err and "\r" not in done.out + done.err
     assert run.json == {"order": 1, "note": "nice"}
+
+
+def test_a_file_with_one_workflow_needs_no_name_and_one_with_several_says_which(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    one = "from polos import workflow\n\n\n@workflow\nasync def one(ctx, n: int = 7) -> int:\n    return n\n"
+    (tmp_path / "one.py").write_text(one)
+    (tmp_path / "two.py").write_text(one + "\n\n@workflow\nasync def two(ctx) -> int:\n    return 2\n")
+    done = shell.polos("run", "one.py")
+    assert (done.code, done.json) == (0, 7)
+    assert '"default": 7' in shell.polos("workflows", "one.py").out
+    several = shell.polos("run", "two.py")
+    assert several.code == 3 and "which workflow of two.py? it has one, two" in several.err
+    other = shell.polos("run", "two.py:two", "--attach", "1")
+    assert other.code == 2 and "execution 1 is of 'one', not of 'two'" in other.err
+
+
+def test_small_mistakes_are_said_where_they_are_made(shell: Shell) -> None:
+    star = shell.polos("send-event", "shop.*", "1")
+    assert star.code == 2 and "one topic" in star.err and shell.polos("events").out == ""
+    missing = shell.polos("show", "missing.polos")
+    assert missing.code == 2 and "there is no file missing.polos" in missing.err
+    assert "did you mean" not in shell.polos("bogus").err and "did you mean run" in shell.polos("runn").err
+
+
+def test_an_answer_ahead_of_its_question_is_no_step(shell: Shell) -> None:
+    shell.polos("run", "asks", "--timeout", "0.3")
+    ahead = shell.polos("resume", "1", "later", "1")
+    assert "has not asked yet" in ahead.err
+    assert "later" not in shell.polos("show", "1").out.partition("next")[0]

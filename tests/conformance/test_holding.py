@@ -9,7 +9,7 @@ from polos.core.manifest import QueueRule, WorkerInfo
 from polos.core.model import Outcome
 from polos.core.ops import Finish
 from polos.core.status import Status
-from polos.ports import Store
+from polos.ports import EventFilter, Store
 from tests.conformance.acts import SetClock, begun, claim, event, park, record, start, wait_event
 
 REASON = orjson.dumps({"kind": "diverged", "message": "it does not fit"}).decode()
@@ -41,6 +41,8 @@ async def test_a_waiting_and_a_queued_one_are_held_and_released(store: Store) ->
     assert (found.status, found.blocked_reason, found.blocked_code) == (Status.BLOCKED, REASON, "bbb")
     assert await claim(store) == []
     assert await store.release([hand.execution.id, queued.id, "exec_absent"]) == [hand.execution.id, queued.id]
+    told = [e.type for e in await store.events(EventFilter()) if str(e.type).endswith("blocked")]
+    assert told == ["workflow_blocked", "workflow_blocked", "workflow_unblocked", "workflow_unblocked"]
     assert {c.execution.id for c in await claim(store)} == {hand.execution.id, queued.id}
 
 

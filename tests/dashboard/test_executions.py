@@ -12,6 +12,7 @@ import pytest
 from textual.widgets import TextArea
 
 from polos import BatchWorkflowInput
+from polos.errors import UsageError
 from polos_cli.dashboard.dialogs.confirm import Confirm
 from polos_cli.dashboard.dialogs.form import Form
 from polos_cli.dashboard.dialogs.line import Line
@@ -286,6 +287,51 @@ def test_a_filter_is_read_as_it_is_typed() -> None:
     assert Filter.read("order 10m").since == 600_000_000
     assert Filter.read("3rd-party").workflow_id == "3rd-party"
     assert Filter.read("") == Filter()
+    assert Filter.read("status=failed workflow=quick") == Filter.read("failed quick")
+    assert Filter.read("faild").meant == "failed" and Filter.read("quick").meant == ""
+    for wrong, said in (
+        ("status=faild", "no status"),
+        ("a b", "one workflow at a time"),
+        ("topic=x", "topic= is nothing"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            Filter.read(wrong)
+
+
+async def test_a_filter_that_finds_nothing_or_is_none_says_so(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (engine, shown):
+        await shown.sees("none was started yet")
+        await engine.invoke(FLOWS["quick"], 7)
+        await shown.until(lambda: shown.listed == [(1, "completed")])
+        await shown.press("slash")
+        await shown.asked(Line)
+        await shown.type("status=faild")
+        await shown.press("enter")
+        await shown.sees("'faild' is no status")
+        await shown.type("faild")
+        await shown.press("enter")
+        await shown.sees("there is none of: faild (did you mean failed?)")
+
+
+async def test_a_key_that_comes_twice_asks_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (engine, shown):
+        await engine.invoke(FLOWS["approval"], {})
+        await shown.until(lambda: shown.listed == [(1, "waiting")])
+        for key, dialog in (
+            ("c", Confirm),
+            ("f", Confirm),
+            ("a", Form),
+            ("d", Line),
+            ("x", Line),
+            ("i", Form),
+            ("e", Form),
+        ):
+            await shown.press(key, key)
+            await shown.asked(dialog)
+            await shown.press("escape")
+            await shown.until(lambda: len(shown.app.screen_stack) == 1)
+            await shown.pilot.pause(0.05)
+            assert len(shown.app.screen_stack) == 1, key
 
 
 async def test_a_narrow_terminal_shows_one_pane_at_a_time(tmp_path: Path) -> None:

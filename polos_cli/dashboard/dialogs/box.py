@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+from textual.app import App
 from textual.binding import Binding
 from textual.content import Content
 from textual.css.query import NoMatches
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from polos_cli.output.sanitize import sanitize
@@ -42,6 +43,14 @@ class Dialog(ModalScreen[T]):
             self.query_one(".said", Static).update(Content(sanitize(text, multiline=True)))
         except NoMatches:
             pass
+
+
+async def ask(app: App[Any], dialog: Screen[T | None]) -> T | None:
+    """Shows a dialog above the page, and returns what it is closed with; None at once where there is one already.
+
+    A key that came twice, before the first had been seen to, asks once.
+    """
+    return None if len(app.screen_stack) > 1 else await app.push_screen_wait(dialog)
 
 
 def told(text: str, **options: str) -> Static:

@@ -66,8 +66,10 @@ class Form(Dialog[tuple[str, Any] | None]):
                     yield from self._row(field, begins.get(field.name, field.default))
             yield Static(classes="said", markup=False)
             yield Static(classes="keys", id="sends", markup=False)
-            keys = "ctrl+s or enter send   tab next field   ctrl+e edit as JSON   esc leave"
-            yield told(keys if self._fields is not None else keys.replace(" or enter", ""), classes="keys")
+            keys = "enter send   tab next   ctrl+e as JSON   esc leave" if self._fields is not None else (
+                "ctrl+s send   tab next   ctrl+e in your editor   esc leave"
+            )  # fmt: skip
+            yield told(keys, classes="keys")
 
     def _row(self, field: FormField, begin: str) -> ComposeResult:
         kind = "" if field.kind in ("string", "boolean") else f" ({field.kind})"

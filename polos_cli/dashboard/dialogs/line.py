@@ -12,9 +12,13 @@ from polos_cli.dashboard.dialogs.box import Dialog, told
 class Line(Dialog[str | None]):
     """Closes with the text that was typed; None when it was left."""
 
-    def __init__(self, title: str, text: str = "", is_needed: bool = False) -> None:
+    def __init__(self, title: str, text: str = "", is_needed: bool = False, wrong: str = "") -> None:
         super().__init__()
-        self._title, self._text, self._is_needed = title, text, is_needed
+        self._title, self._text, self._is_needed, self._wrong = title, text, is_needed, wrong
+
+    def on_mount(self) -> None:
+        """Says what was wrong with what was typed before."""
+        self.say(self._wrong)
 
     def compose(self) -> ComposeResult:
         """See `Screen`."""

@@ -11,6 +11,7 @@ from textual.binding import Binding
 from polos.core import jsontext
 from polos.core.forms import FormField, fields_of, shown_of
 from polos_cli.dashboard.actions import suspend_of
+from polos_cli.dashboard.dialogs.box import ask
 from polos_cli.dashboard.dialogs.line import Line
 from polos_cli.dashboard.pages.page import Do, Page, RunCommand, Tell
 from polos_cli.dashboard.reading import Whole
@@ -37,13 +38,13 @@ class DrivenPage(Page):
     @work
     async def action_cancel(self) -> None:
         """Cancels what is shown."""
-        if (whole := await self.under_cursor()) is not None:
+        if not self.is_only_read() and (whole := await self.under_cursor()) is not None:
             self.post_message(Do(self.actions.cancel(whole.execution)))
 
     @work
     async def action_retry(self) -> None:
         """Reopens what is shown."""
-        if (whole := await self.under_cursor()) is not None:
+        if not self.is_only_read() and (whole := await self.under_cursor()) is not None:
             self.post_message(Do(self.actions.retry(whole)))
 
     @work
@@ -51,7 +52,7 @@ class DrivenPage(Page):
         """Answers the suspend of what is shown."""
         from polos_cli.dashboard.dialogs.form import Form  # takes long to import
 
-        whole = await self.under_cursor()
+        whole = None if self.is_only_read() else await self.under_cursor()
         if whole is None:
             return
         wait = suspend_of(whole, self.key)
@@ -61,14 +62,14 @@ class DrivenPage(Page):
         asked = "\n".join(f"  {name}: {text}" for name, text in shown_of(jsontext.loads(wait.request or "null")))
         title = f"{whole.execution.workflow_id} {whole.execution.number} asks at {wait.key!r}:\n{asked[:4_000]}"
         fields = fields_of(wait.request) or [FormField("approved", "approved", "boolean", True)]
-        given = await self.app.push_screen_wait(Form(title, fields, "{}", edit=self.edit))
+        given = await ask(self.app, Form(title, fields, "{}", edit=self.edit))
         if given is not None:
             self.post_message(Do(self.actions.resume(whole.execution, wait, given[1])))
 
     @work
     async def action_fork(self) -> None:
         """Forks what is shown at the step under the cursor, with other values where they are edited."""
-        if (whole := await self.under_cursor()) is not None:
+        if not self.is_only_read() and (whole := await self.under_cursor()) is not None:
             from polos_cli.dashboard.pages.forking import fork
 
             await self._guarded(partial(fork, self, whole.execution, self.key))
@@ -80,9 +81,7 @@ class DrivenPage(Page):
         if whole is None:
             return
         known = str(whole.origin.source_number) if whole.origin is not None else ""
-        other = await self.app.push_screen_wait(
-            Line(f"Compare {whole.execution.number} with which execution?", known, True)
-        )
+        other = await ask(self.app, Line(f"Compare {whole.execution.number} with which execution?", known, True))
         if other is not None:
             line = self.actions.line
             first = line.reference(int(other)) if other.isdigit() else other
@@ -100,8 +99,8 @@ class DrivenPage(Page):
         if (whole := await self.under_cursor()) is None:
             return
         number = whole.execution.number
-        file = await self.app.push_screen_wait(
-            Line(f"Write {number} and its tree to which file?", f"execution-{number}.polos", True)
+        file = await ask(
+            self.app, Line(f"Write {number} and its tree to which file?", f"execution-{number}.polos", True)
         )
         if file is not None:
             self.post_message(RunCommand("export", self.actions.line.reference(number), "-o", file))

@@ -10,6 +10,7 @@ from textual.binding import Binding
 from polos.core import codec
 from polos.core.model import Event
 from polos_cli.dashboard.actions import to_json
+from polos_cli.dashboard.dialogs.box import ask
 from polos_cli.dashboard.dialogs.line import Line
 from polos_cli.dashboard.pages.page import News, PublishEvent
 from polos_cli.dashboard.pages.tabular import TablePage
@@ -35,7 +36,7 @@ class EventsPage(TablePage):
     def table(self) -> Rows:
         """See `TablePage`."""
         heads = ("position", "time", "topic", "type", "data")
-        return Rows(heads, right=(0,), spare=(0,), empty="no event was published yet: e sends one")
+        return Rows(heads, right=(0,), spare=(0,))
 
     def narrowed(self) -> str:
         """See `Page`."""
@@ -45,6 +46,8 @@ class EventsPage(TablePage):
         """See `Page`."""
         if not (news.is_all or news.published or self._topic):
             return
+        nothing = f"no event on {self._topic}" if self._topic else "no event was published yet"
+        self._rows.empty = f"{nothing}: e sends one"
         found = await self.reading.events(self._topic)
         self._found = {one.position: one for one in found}
         self._rows.show([_row(one) for one in found])
@@ -64,8 +67,8 @@ class EventsPage(TablePage):
     @work
     async def action_filter(self) -> None:
         """Narrows the table to a topic."""
-        text = await self.app.push_screen_wait(
-            Line("Show only which topic? A * at its end takes all that start so. Empty: all.", self._topic)
+        text = await ask(
+            self.app, Line("Show only which topic? A * at its end takes all that start so. Empty: all.", self._topic)
         )
         if text is not None:
             self._topic = text

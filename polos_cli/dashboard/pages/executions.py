@@ -11,7 +11,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
+from polos.errors import UsageError
 from polos_cli.dashboard.actions import event_of
+from polos_cli.dashboard.dialogs.box import ask
 from polos_cli.dashboard.dialogs.line import Line
 from polos_cli.dashboard.pages.driven import DrivenPage
 from polos_cli.dashboard.pages.page import News, PublishEvent, StartWorkflow
@@ -89,6 +91,9 @@ class ExecutionsPage(DrivenPage):
     async def look(self, news: News) -> None:
         """See `Page`."""
         shown = self.query_one(ExecutionList)
+        hint = f" (did you mean {self.filter.meant}?)" if self.filter.meant else ""
+        words = self.filter.words
+        shown.empty = f"there is none of: {words}{hint}" if words else "none was started yet: i starts one"
         newest = await self.reading.page(self.filter, None)
         if news.is_all:
             shown.replace(newest, len(newest) < PAGE)
@@ -254,10 +259,17 @@ class ExecutionsPage(DrivenPage):
     async def action_filter(self) -> None:
         """Narrows the list."""
         title = "Show only: statuses (failed, waiting, …), a workflow's id, started within (10m, 2h). Empty: all."
-        text = await self.app.push_screen_wait(Line(title, self.filter.words))
-        if text is not None:
-            self.filter = Filter.read(text)
-            await self.narrow()
+        text, wrong = self.filter.words, ""
+        while True:
+            given = await ask(self.app, Line(title, text, wrong=wrong))
+            if given is None:
+                return
+            try:
+                self.filter = Filter.read(given)
+                break
+            except UsageError as error:
+                text, wrong = given, error.message
+        await self.narrow()
 
     async def under_cursor(self) -> Whole | None:
         """Returns what is shown, as it is now: nothing is done to another one, nor by what it was before."""

@@ -10,6 +10,7 @@ from polos.client.drive import SAME
 from polos.core import codec, jsontext
 from polos.core.model import Execution
 from polos_cli.dashboard.actions import Deed, to_json
+from polos_cli.dashboard.dialogs.box import ask
 from polos_cli.dashboard.dialogs.confirm import Confirm
 from polos_cli.dashboard.dialogs.form import Form
 from polos_cli.dashboard.pages.page import Do, Page
@@ -32,7 +33,7 @@ async def fork(page: Page, one: Execution, at: str | None) -> None:
     while True:
         deed = page.actions.fork(one, plan, changes.steps, changes.input)
         keys = {"y": "fork it", **deed.more}
-        chosen = await page.app.push_screen_wait(Confirm([*deed.question, "", f"the same: {deed.command}"], keys))
+        chosen = await ask(page.app, Confirm([*deed.question, "", f"the same: {deed.command}"], keys))
         if chosen == "y":
             page.post_message(Do(Deed(deed.does, deed.command)))
         if chosen != "e":

@@ -22,6 +22,7 @@ from polos_cli.dashboard.widgets.payload import PayloadTree
 from polos_cli.dashboard.widgets.standing import Standing, StandingLine
 from polos_cli.dashboard.widgets.tabs import Tabs
 
+ONLY_READ = "a bundle is only read: polos dashboard without it shows the database, where this can be done"
 NAMES = ("executions", "workflows", "events", "schedules", "queues", "workers")
 
 
@@ -196,6 +197,12 @@ class Page(Screen[None]):
     def fails(self, error: PolosError) -> None:
         """Says what was wrong."""
         self.post_message(Tell(f"{error.message}. {error.hint}" if error.hint else error.message, is_error=True))
+
+    def is_only_read(self) -> bool:
+        """Tells whether nothing can be done to what is shown, which is a bundle, and says so."""
+        if self._standing.is_bundle:
+            self.post_message(Tell(ONLY_READ, is_error=True))
+        return self._standing.is_bundle
 
     def edit(self, text: str) -> str | None:
         """Returns a text as it was left in the person's editor; None: there is no editor, or it failed, which is said."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import orjson
 from textual.binding import Binding
 
+from polos.core.forms import brief_of
 from polos.core.manifest import Declared
 from polos_cli.dashboard.pages.page import News, StartWorkflow
 from polos_cli.dashboard.pages.tabular import TablePage
@@ -71,18 +72,9 @@ def _row(one: Declared) -> Row:
     first = str(about.get("description") or "").partition("\n")[0]
     return Row(
         one.workflow_id,
-        (one.workflow_id, _fields(schema_of(one)), one.queue or "", first),
+        (one.workflow_id, brief_of(schema_of(one)), one.queue or "", first),
         ("bold", "plain", "plain", "dim"),
     )
-
-
-def _fields(schema: dict[str, Any]) -> str:
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        schema = schema.get("$defs", {}).get(reference.rpartition("/")[2], {})
-    required = set(schema.get("required", []))
-    names = [name if name in required else f"[{name}]" for name in schema.get("properties", {})]
-    return " ".join(names) or str(schema.get("type", "any"))
 
 
 def _sections(one: Declared) -> list[Section]:

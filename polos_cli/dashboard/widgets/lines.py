@@ -12,6 +12,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
+from polos_cli.dashboard.looks import line, piece
+
 
 class Lines(ScrollView, can_focus=True):
     """A list of any length. Lists say `count`, `draw`, and what a moved cursor and an opened line mean."""
@@ -25,6 +27,7 @@ class Lines(ScrollView, can_focus=True):
     ]  # fmt: skip
     cursor: reactive[int] = reactive(0)
     head: Heading | None = None
+    empty: str = ""
 
     def count(self) -> int:
         """Returns how many lines there are."""
@@ -61,6 +64,8 @@ class Lines(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Draws one line of what is seen."""
         index, width = y + round(self.scroll_y), self.size.width
+        if index == self.count() == 0 and self.empty:
+            return line([piece(self.empty, "dim")], width).apply_style(self.rich_style)
         if index >= self.count():
             return Strip.blank(width, self.rich_style)
         return self.draw(index, width, index == self.cursor and self.has_focus).apply_style(self.rich_style)

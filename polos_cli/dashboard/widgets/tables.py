@@ -41,7 +41,7 @@ class Rows(Lines):
     ) -> None:  # fmt: skip
         """Args: `right`: the columns that are aligned to the right; `spare`: those left out first where there is no room."""
         super().__init__(**options)
-        self._heads, self._right, self._spare, self._empty = tuple(heads), frozenset(right), tuple(spare), empty
+        self._heads, self._right, self._spare, self.empty = tuple(heads), frozenset(right), tuple(spare), empty
         self._rows: Sequence[Row] = ()
         self._widths: list[int] = []
 
@@ -68,7 +68,7 @@ class Rows(Lines):
 
     def count(self) -> int:
         """See `Lines`."""
-        return max(len(self._rows), 1 if self._empty else 0)
+        return len(self._rows)
 
     def _fitted(self, room: int) -> list[int]:
         widths = list(self._widths or [len(head) for head in self._heads])
@@ -90,8 +90,6 @@ class Rows(Lines):
 
     def draw(self, index: int, width: int, is_marked: bool) -> Strip:
         """See `Lines`."""
-        if index >= len(self._rows):
-            return line([piece(self._empty, "dim")], width)
         row, sizes = self._rows[index], self._fitted(width)
         looks = row.looks or ("plain",) * len(row.cells)
         cells = [piece(self._cell(at, text, sizes), looks[at]) for at, text in enumerate(row.cells)]
