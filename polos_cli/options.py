@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polos.core import jsontext
-from polos.core.forms import fields_in
+from polos.core.forms import FormField, fields_in, mistakes_in, value_of
 from polos.errors import UsageError
 from polos_cli.view.prompt import described, typed
 
@@ -40,6 +40,35 @@ def read_input(
         return _asked(str((schema or {}).get("title") or "INPUT"), schema or {}, ask) if is_one and ask else None
     if len(words) == 1 and not _PAIR.fullmatch(words[0]):
         return _whole(words[0])
+    payload = _pairs(words, lambda name, text: read_value(text, properties.get(name, {})))
+    return _ask_missing(payload, properties, required, ask) if ask else payload
+
+
+def read_answer(words: Sequence[str], fields: Sequence[FormField]) -> tuple[Any, list[str]]:
+    """Returns the answer to a form as it was typed, and what is wrong with it. Raises `UsageError`: it cannot be read."""
+    if len(words) == 1 and not _PAIR.fullmatch(words[0]):
+        answer = _whole(words[0])
+        return answer, mistakes_in(fields, answer)
+    known = {field.name: field for field in fields}
+    wrong: dict[str, str] = {}
+
+    def read(name: str, text: str) -> Any:
+        if name not in known:
+            return text
+        try:
+            return value_of(known[name], text)
+        except ValueError as error:
+            wrong[name] = f"{name!r}: {error}"
+            return text
+
+    answer = _pairs(words, read)
+    others = mistakes_in(
+        [field for field in fields if field.name not in wrong], {k: v for k, v in answer.items() if k not in wrong}
+    )
+    return answer, [*wrong.values(), *others]
+
+
+def _pairs(words: Sequence[str], read: Callable[[str, str], Any]) -> dict[str, Any]:
     payload: dict[str, Any] = {}
     for word in words:
         pair = _PAIR.fullmatch(word)
@@ -48,8 +77,8 @@ def read_input(
         name, sign, text = pair.groups()
         if name in payload:
             raise UsageError(f"{name!r} is given twice", hint=FORMS)
-        payload[name] = _json(text, f"{name}:=") if sign == ":=" else read_value(text, properties.get(name, {}))
-    return _ask_missing(payload, properties, required, ask) if ask else payload
+        payload[name] = _json(text, f"{name}:=") if sign == ":=" else read(name, text)
+    return payload
 
 
 def _fields(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], Sequence[str]]:
@@ -116,4 +145,4 @@ def _asked(name: str, schema: Mapping[str, Any], ask: Callable[[str], str]) -> A
         try:
             return read_value(text, schema) if field.kind == "json" and text else typed(field, text)
         except ValueError as error:
-            wrong = f"{name}: {error}\n"
+            wrong = f"not so: {error}. "

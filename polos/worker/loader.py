@@ -12,7 +12,7 @@ from types import ModuleType
 
 from polos.authoring.registry import REGISTRY, Registry, unknown
 from polos.authoring.workflow import Workflow
-from polos.errors import LoadError, PolosError, UnknownWorkflow
+from polos.errors import DuplicateWorkflow, LoadError, PolosError, UnknownWorkflow
 from polos.worker.frames import is_ours
 from polos.worker.sources import FOREIGN, compile_from_source
 
@@ -36,10 +36,13 @@ def load_modules(root: Path, modules: Sequence[str], broken: list[LoadError] | N
     for name in [found for module in modules for found in _names(root, module)]:
         try:
             _import(name, root)
-        except LoadError as error:
+        except DuplicateWorkflow:
+            raise  # which of the two is meant nobody can tell
+        except PolosError as error:
             if broken is None:
                 raise
-            broken.append(error)
+            whole = error if isinstance(error, LoadError) else LoadError(f"{name}: {error.message}", hint=error.hint)
+            broken.append(whole)
     if broken:
         _forget_half()
     return REGISTRY

@@ -8,12 +8,12 @@ import typer
 
 from polos.core import jsontext
 from polos.core.completing import command_for
-from polos.core.forms import fields_of, mistakes_in
+from polos.core.forms import fields_of
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution, Kind, PendingWait
 from polos.core.status import TERMINAL, Status
 from polos.errors import UsageError
-from polos_cli.options import FORMS, read_input
+from polos_cli.options import FORMS, read_answer, read_input
 from polos_cli.output import stderr, stdout
 from polos_cli.session import client_for, run_async, runner_of
 from polos_cli.view import prompt
@@ -75,9 +75,8 @@ def _read(found: Execution, data: list[str], wait: PendingWait | None) -> Any:
     """Returns the answer as it was typed, which fits the question's form. Raises `UsageError`."""
     fields = fields_of(wait.request) if wait else []
     if wait and fields:
-        schema = {"properties": {field.name: {} if field.options else {"type": field.kind} for field in fields}}
-        answer = read_input(data, schema)
-        if mistakes := mistakes_in(fields, answer):
+        answer, mistakes = read_answer(data, fields)
+        if mistakes:
             raise UsageError(
                 "the answer does not fit the form:\n" + "\n".join(f"  {one}" for one in mistakes),
                 hint=f"for example: {command_for(found.number, wait)}",

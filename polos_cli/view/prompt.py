@@ -142,12 +142,14 @@ async def _form(fields: list[FormField]) -> tuple[bool, Any]:
 
 def described(field: FormField) -> str:
     """Returns a field's name as it is asked for, with what it takes."""
-    takes = ", ".join(field.options) or ("yes or no" if field.kind == "boolean" else field.kind.replace("json", "JSON"))
+    kind = {"boolean": "yes or no", "json": "JSON", "any": ""}.get(field.kind, field.kind)
+    takes = ", ".join(field.options) or kind
     about = [] if field.label.lower().replace(" ", "_") == field.name.lower() else [field.label]
-    about.append(takes)
+    about += [takes] if takes else []
     if not field.is_required:
         about.append("optional")
-    return f"{field.name} ({', '.join(about)})" + (f" [{field.default}]" if field.default else "")
+    named = f"{field.name} ({', '.join(about)})" if about else field.name
+    return named + (f" [{field.default}]" if field.default else "")
 
 
 def typed(field: FormField, text: str) -> Any:

@@ -212,6 +212,6 @@ def test_a_plain_value_is_asked_for_by_its_name_until_it_fits() -> None:
 
     assert read_input([], {"title": "count", "type": "integer"}, ask) == 3
     assert asked == [
-        "count (integer): ", "count: a whole number\ncount (integer): ", "count: is needed\ncount (integer): ",
+        "count (integer): ", "not so: a whole number. count (integer): ", "not so: is needed. count (integer): ",
     ]  # fmt: skip
     assert read_input([], {"title": "count", "type": "integer", "default": 3}, ask) is None, "it has one already"

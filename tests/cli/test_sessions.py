@@ -164,6 +164,12 @@ def test_a_broken_module_is_in_the_way_of_its_own_workflows_alone(shell: Shell) 
     listed = shell.polos("workflows")
     assert listed.code == 0 and "order" in listed.out and "half" not in listed.out and "workflows.broken" in listed.err
     assert shell.polos("replay", "--all").code == 2, "a check passes nothing over"
+    text = 'from polos import workflow\n@workflow(schedule="99 * * * *")\nasync def half(ctx): ...\n'
+    (shell.folder / "workflows" / "broken.py").write_text(text)  # what polos refuses is no other thing
+    done = shell.polos("invoke", "order", "id=1")
+    assert done.code == 0 and "workflows.broken" in done.err and "99 * * * *" in done.err
+    (shell.folder / "workflows" / "broken.py").write_text(text.replace('schedule="99 * * * *"', 'id="order"'))
+    assert "two workflows have the id 'order'" in shell.polos("invoke", "order", "id=1").err
 
 
 def test_changed_code_exits_6_with_both_lines_and_goes_on_when_put_back(shell: Shell) -> None:

@@ -100,7 +100,7 @@ def test_a_form_is_asked_field_by_field_until_each_fits(tmp_path: Path) -> None:
     terminal = Terminal(shell, "run", "flow.py:ask")
     terminal.until("count (integer): ")
     terminal.type("many\n")
-    terminal.until("count: a whole number")
+    terminal.until("not so: a whole number. count (integer): ")
     terminal.type("7\n")
     terminal.until("size (integer): ")
     terminal.type("\n")

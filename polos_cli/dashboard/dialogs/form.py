@@ -72,7 +72,7 @@ class Form(Dialog[tuple[str, Any] | None]):
             yield told(keys, classes="keys")
 
     def _row(self, field: FormField, begin: str) -> ComposeResult:
-        kind = "" if field.kind in ("string", "boolean") else f" ({field.kind})"
+        kind = "" if field.kind in ("string", "boolean", "any") else f" ({field.kind})"
         hint = ", ".join(["JSON"] * (field.kind == "json") + ["optional"] * (not field.is_required))
         widget: YesNo | Select[str] | Input
         if field.kind == "boolean":

@@ -143,7 +143,8 @@ class ExecutionsPage(DrivenPage):
         now = self.reading.clock.monotonic()
         if now >= self._told_at + 1.0:  # a second is fine enough: each redrawing is sent to the terminal
             self._told_at = now
-            self.query_one(ExecutionList).refresh()
+            if self.query_one(ExecutionList).rows:
+                self.query_one(ExecutionList).refresh()
             self.query_one(Detail).tell_why()
             tree = self.query_one(StepTree)
             if tree.is_open:

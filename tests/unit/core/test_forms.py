@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from polos.core.forms import FormField, answer_of, fields_in, fields_of_schema, mistakes_in, sample_of, value_of
 
@@ -37,12 +37,12 @@ def test_the_fields_of_a_model() -> None:
     assert fields == [
         FormField("item", "what is ordered", "string", True),
         FormField("count", "Count", "integer", default="2"),
-        FormField("price", "price", "number"),
+        FormField("price", "price", "number", is_nullable=True),
         FormField("size", "Size", "string", options=("small", "large"), default="small"),
         FormField("speed", "Speed", "string", True, options=("slow", "fast")),
         FormField("express", "Express", "boolean", default="true"),
-        FormField("lines", "Lines", "json", default="[]"),
-        FormField("first", "Line", "json"),
+        FormField("lines", "Lines", "json", default="[]", rules=(("type", "array"),)),
+        FormField("first", "Line", "json", is_nullable=True, rules=(("type", "object"),)),
         FormField("mixed", "Mixed", "json", default="7"),
     ]
     typed = {
@@ -110,3 +110,54 @@ def test_strange_schemas_break_nothing(about: object) -> None:
     schema = {"properties": {"a": about}, "required": ["a"], "$defs": {"A": {"$ref": "#/$defs/A"}}}
     fields = fields_of_schema(schema)
     assert fields is not None and fields[0].name == "a"
+
+
+@pytest.mark.parametrize(
+    ("form", "right", "wrong"),
+    [
+        ({"schema": TypeAdapter(list[int]).json_schema()}, [[1, 2], "x", None], []),
+        ({"schema": {"type": "integer"}}, [5], []),
+        ({"form": {"required": True, "properties": {"a": {"type": "integer", "required": True}}}}, [{"a": 1}], [{}]),
+        ({"form": {"a": {"type": ["integer", "null"]}}}, [{"a": 5}, {"a": None}], [{"a": "x"}, {}]),
+        ({"form": {"a": {}}}, [{"a": 5}, {"a": "x"}, {"a": None}], [{}]),
+        ({"form": {"a": "int", "note": {"type": "text", "required": False}}}, [{"a": 5}, {"a": 5, "note": "x"}], [{"a": "5"}]),
+        ({"form": {"a": {"enum": ["10", "20"]}}}, [{"a": "10"}], [{"a": 10}, {"a": "1"}]),
+        ({"form": {"a": {"enum": [1, 2]}}}, [{"a": 1}], [{"a": "1"}, {"a": 3}]),
+        ({"form": {"a": {"type": "integer", "minimum": 1, "exclusiveMaximum": 3}}}, [{"a": 1}], [{"a": 0}, {"a": 3}]),
+        ({"form": {"a": {"type": "string", "maxLength": 2}}}, [{"a": "ab"}], [{"a": "abc"}]),
+        ({"form": {"a": {"type": "array", "minItems": 1}}}, [{"a": [1]}], [{"a": []}, {"a": {}}]),
+        ({"form": {"a": {"type": "object"}}}, [{"a": {}}], [{"a": []}]),
+    ],
+)  # fmt: skip
+def test_answers_are_checked_as_far_as_their_form_is_known(
+    form: object, right: list[object], wrong: list[object]
+) -> None:
+    fields = fields_in(form)
+    for answer in right:
+        assert mistakes_in(fields, answer) == [], answer
+    for answer in wrong:
+        assert len(mistakes_in(fields, answer)) == 1, answer
+    assert mistakes_in(fields, sample_of(fields)) == []
+
+
+class Address(BaseModel):
+    city: str
+
+
+class Check(BaseModel):
+    ok: bool
+    address: Address
+    note: str | None
+    extra: Any = None
+    tags: list[str] = []
+
+
+def test_the_schema_of_a_model_takes_what_the_model_takes() -> None:
+    fields = fields_in({"schema": Check.model_json_schema()})
+    answer = {"ok": True, "address": {"city": "Graz"}, "note": None, "extra": 5}
+    assert Check.model_validate(answer) and mistakes_in(fields, answer) == []
+    assert mistakes_in(fields, {"ok": True, "address": "Graz"}) == ["'address': an object", "'note' is needed"]
+    typed, mistakes = answer_of(fields, {"ok": "true", "address": '{"city": "Graz"}', "note": "", "extra": "plain"})
+    assert not mistakes and Check.model_validate(typed) == Check(
+        ok=True, address=Address(city="Graz"), note=None, extra="plain"
+    )
