@@ -90,6 +90,7 @@ def _load(settings: dict[str, Any]) -> tuple[dict[str, Any], Any, Path]:
     load_project(found)
     return {
         "code": code_identity(REGISTRY, root), "workflows": sorted(one.id for one in REGISTRY),
+        "names": REGISTRY.names,
         "schedules": sum(one.schedule is not None for one in REGISTRY),
         "triggers": sum(one.trigger is not None for one in REGISTRY), "env": names,
     }, REGISTRY, root  # fmt: skip
@@ -116,7 +117,7 @@ async def _serve(server: ChildEnd, settings: dict[str, Any], registry: Any, root
                 host = Host(
                     settings["database"], registry, durability=settings["durability"], may_own=False,
                     lease_seconds=settings["lease_seconds"], project=settings["project"], project_root=root,
-                    complete=True, is_checked=order["is_checked"], max_concurrent_workflows=settings["concurrency"],
+                    complete=True, is_checked=True, max_concurrent_workflows=settings["concurrency"],
                     on_warning=warn,
                 )  # fmt: skip
                 try:
@@ -141,7 +142,7 @@ async def _serve(server: ChildEnd, settings: dict[str, Any], registry: Any, root
 
 async def _retire(host: Host, server: ChildEnd, grace: float) -> None:
     """Lets its bodies end within their grace, or until the server will wait no longer."""
-    leaving = asyncio.ensure_future(host.stop(grace))
+    leaving = asyncio.ensure_future(host.stop(grace, lambda: server.send({"is": "retiring"})))
     hurried = asyncio.ensure_future(_hurry(server))
     await asyncio.wait({leaving, hurried}, return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()

@@ -28,13 +28,16 @@ _BY_CODE = frozenset({"diverged", "stored_value_mismatch"})
 """Reasons of blocked executions that a replay can see whether they hold."""
 
 
+NOT_REPLAYED = Verdict(kind="unknown", message="its process died while it ran; it is tried once, as it is woken")
+
+
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What the check found, and what is to be done about it: `hold` (id, reason), `release` ids."""
+    """What the check found, and what is to be done about it: `hold` (number, id, reason), `release` (number, id)."""
 
     checked: Checked = field(default_factory=Checked)
-    hold: list[tuple[str, str]] = field(default_factory=list)
-    release: list[str] = field(default_factory=list)
+    hold: list[tuple[int, str, str]] = field(default_factory=list)
+    release: list[tuple[int, str]] = field(default_factory=list)
 
 
 async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, limit: float = LIMIT) -> Findings:
@@ -54,7 +57,7 @@ async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, l
                     registry.get(execution.workflow_id)
                     and what_to_do(execution, Verdict(kind="unknown"), code) == "release"
                 ):
-                    found.release.append(execution.id)
+                    found.release.append((execution.number, execution.id))
                 continue
             if execution.seq == 0 and execution.status is Status.QUEUED:
                 continues += 1  # nothing is recorded yet
@@ -62,19 +65,23 @@ async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, l
             history = await history_of(store, execution)
             if history is None:
                 continue
-            verdict = await replayer.replay(history, min(left, 1.5))
+            is_here = registry.get(execution.workflow_id) is not None
+            if is_here and execution.status is Status.BLOCKED and _reason_of(execution) not in _BY_CODE:
+                verdict = NOT_REPLAYED  # it may bring this process down, as it did others
+            else:
+                verdict = await replayer.replay(history, min(left, 1.5))
             misfit = Misfit(execution=execution.number, workflow_id=execution.workflow_id, message=verdict.message)
             if verdict.kind == "continues":
                 continues += 1
             else:
                 (diverges if verdict.kind == "diverges" else unknown).append(misfit)
-            if registry.get(execution.workflow_id) is None:
+            if not is_here:
                 continue
             match what_to_do(history.execution, verdict, code):
                 case "hold":
-                    found.hold.append((execution.id, verdict.reason))
+                    found.hold.append((execution.number, execution.id, verdict.reason))
                 case "release":
-                    found.release.append(execution.id)
+                    found.release.append((execution.number, execution.id))
                     released.append(execution.number)
                 case "leave":
                     pass
@@ -98,10 +105,13 @@ def what_to_do(execution: Execution, verdict: Verdict, code: str) -> Literal["ho
         return "hold" if verdict.kind == "diverges" else "leave"
     if verdict.kind == "diverges":
         return "leave"
-    reason = orjson.loads(execution.blocked_reason or "{}").get("kind")
-    if reason in _BY_CODE and verdict.kind == "continues":
+    if _reason_of(execution) in _BY_CODE and verdict.kind == "continues":
         return "release"
     return "release" if execution.blocked_code != code else "leave"
+
+
+def _reason_of(execution: Execution) -> str:
+    return str(orjson.loads(execution.blocked_reason or "{}").get("kind"))
 
 
 async def unfinished(store: ReadStore) -> AsyncIterator[Execution]:

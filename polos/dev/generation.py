@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ LOADS_WITHIN = 60.0
 CHECKS_WITHIN = LIMIT + 5.0
 """Seconds after which a check is given up: the new code has blocked its loop."""
 WORKS_WITHIN = 15.0
+RETIRES_WITHIN = 1.0
 GOES_WITHIN = 5.0
 """Seconds beyond its grace after which a process that was told to leave is killed."""
 
@@ -41,8 +43,8 @@ class Check:
     """What the check found, and what the server is to do about it."""
 
     checked: Checked
-    hold: list[tuple[str, str]]
-    release: list[str]
+    hold: list[tuple[int, str, str]]
+    release: list[tuple[int, str]]
 
 
 class Child:
@@ -55,6 +57,7 @@ class Child:
         self._answers: asyncio.Queue[Message | None] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read())
         self.is_leaving = False
+        self._is_retiring = False
         self.has_died = False
         """It ended without having been told to."""
         self.on_death: Callable[[Child], None] = lambda child: None
@@ -108,10 +111,17 @@ class Child:
         """Gives an order."""
         self._line.send(order)
 
-    async def leave(self, grace: float) -> bool:
-        """Tells it to give back what it has once its bodies have ended; False: it had to be killed."""
-        self.is_leaving = True
+    async def retire(self, grace: float) -> None:
+        """Tells it to give back what it has once its bodies have ended; returns once it takes nothing more."""
+        self.is_leaving = self._is_retiring = True
         self.tell(do="retire", grace=grace)
+        with contextlib.suppress(TimeoutError, ChildDied):  # one whose loop stands still takes nothing, either
+            await self.answer(RETIRES_WITHIN)
+
+    async def leave(self, grace: float) -> bool:
+        """Sees it off; False: it had to be killed."""
+        if not self._is_retiring:
+            await self.retire(grace)
         try:
             async with asyncio.timeout(grace + GOES_WITHIN):
                 await self.process.wait()
@@ -149,7 +159,6 @@ class Generation:
         self.manifest: Manifest | None = None
         self.children: list[Child] = []
         self.is_working = False
-        self._is_checked = False
         self._settings, self._workers, self._on_warning = settings, workers, on_warning
         self._spares = spares
 
@@ -163,7 +172,7 @@ class Generation:
         answers = [await child.answer(LOADS_WITHIN) for child in self.children]
         told = answers[0]["manifest"]
         self.manifest = Manifest(
-            code=told["code"], workflows=tuple(told["workflows"]), schedules=told["schedules"],
+            code=told["code"], workflows=tuple(told["workflows"]), names=tuple(told["names"]), schedules=told["schedules"],
             triggers=told["triggers"], env=tuple(told["env"]),
         )  # fmt: skip
         return self.manifest
@@ -173,24 +182,33 @@ class Generation:
         first = self.children[0]
         first.tell(do="check", limit=LIMIT)
         answer = await first.answer(CHECKS_WITHIN)
-        self._is_checked = True
         told = answer["checked"]
         checked = Checked(
             continues=told["continues"], unlooked=told["unlooked"], released=tuple(told["released"]),
             diverges=tuple(Misfit(**one) for one in told["diverges"]),
             unknown=tuple(Misfit(**one) for one in told["unknown"]),
         )  # fmt: skip
-        return Check(checked=checked, hold=[(id_, reason) for id_, reason in answer["hold"]], release=answer["release"])
+        hold, release = map(tuple, answer["hold"]), map(tuple, answer["release"])
+        return Check(checked=checked, hold=list(hold), release=list(release))
 
     async def work(self, on_death: Callable[[Child], None]) -> None:
         """Lets it claim, and returns once it is known. Raises `RefusedCode`, `ChildDied`, `TimeoutError`."""
         for child in self.children:
-            child.tell(do="work", is_checked=self._is_checked)
+            child.tell(do="work")
         for child in self.children:
             await child.answer(WORKS_WITHIN)
         for child in self.children:
             child.on_death = on_death
         self.is_working = True
+
+    async def retire(self, grace: float) -> None:
+        """Has it end once its bodies have ended; returns once it claims nothing more."""
+        await asyncio.gather(*(child.retire(grace) for child in self.children))
+
+    @property
+    def is_alive(self) -> bool:
+        """True while a process of it runs."""
+        return any(child.process.returncode is None for child in self.children)
 
     async def leave(self, grace: float) -> bool:
         """Ends it once its bodies have ended; False where a process had to be killed."""

@@ -14,11 +14,13 @@ class Manifest:
 
     Attributes:
         code: its identity (12 hexadecimal digits).
+        names: the ids of its workflows, and those that they had before.
         env: names of variables set from the project's ``.env``.
     """
 
     code: str
     workflows: tuple[str, ...]
+    names: tuple[str, ...] = ()
     schedules: int = 0
     triggers: int = 0
     env: tuple[str, ...] = ()

@@ -8,25 +8,26 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from polos.clock import SystemClock
+from polos.core.status import Status
 from polos.dev.api import Api
 from polos.dev.failures import Failures
 from polos.dev.following import Follower
 from polos.dev.generation import Check, Child, ChildDied, Generation, RefusedCode, how_it_ended
-from polos.dev.happenings import Checked, Died, Happening, Left, Live, Refused, Standing, Told, Warned
+from polos.dev.happenings import Checked, Died, Happening, Live, Refused, Standing, Told, Warned
+from polos.dev.leaving import GRACE, Leaving
 from polos.dev.owning import own
 from polos.dev.pauses import Pauses
 from polos.dev.spares import Spares
 from polos.dev.watch import Sources, saves
 from polos.local.owner import Owner
-from polos.ports import Store
+from polos.ports import ExecutionFilter, Store
 from polos.settings import Settings, database_path
 
-GRACE = 10.0
-"""Seconds that bodies of older code have to end in."""
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -63,11 +64,11 @@ class Supervisor:
         self._failures = Failures()
         self._spares = Spares(workers if reloads else 0, self._warn)
         self._serving: Generation | None = None
-        self._leaving: dict[Generation, asyncio.Task[None]] = {}
+        self._leaving = Leaving(self._tell, self._failed)
         self._coming: Generation | None = None
         self._is_past_return = False
         self._numbers = 0
-        self._told_by_check: set[tuple[str, int]] = set()
+        self._told_by_check: dict[tuple[str, int], str] = {}
         """Events of executions of which the line on the check says it all."""
         self._wanted = asyncio.Event()
         self._is_open = asyncio.Event()
@@ -117,11 +118,6 @@ class Supervisor:
     def store(self) -> Store:
         """The store; only while open."""
         return self._owner.store
-
-    @property
-    def serving(self) -> Generation | None:
-        """The generation that runs what comes."""
-        return self._serving
 
     @property
     def fires_schedules(self) -> bool:
@@ -202,7 +198,7 @@ class Supervisor:
     async def _bring_up(self) -> None:
         self._numbers += 1
         new = self._coming = Generation(self._numbers, self._for_child, self._workers, self._warn, self._spares.take)
-        files = self._files
+        files, self._files = self._files, ()
         try:
             await new.load()
             await self._is_open.wait()
@@ -213,11 +209,16 @@ class Supervisor:
             self._refused(files, error.message, error.hint, error.traceback_text)
         except ChildDied as error:
             self._refused(files, f"the process {error} while it imported your modules", "", "")
+            if self._serving is not None and not self._serving.is_alive:
+                self._follow(self._again(self._pauses.after(0.0)))
         except TimeoutError:
             self._refused(
                 files, "the import of your modules does not end",
                 "does a module wait for something when it is imported?", "",
             )  # fmt: skip
+        except asyncio.CancelledError:  # more was saved: the next one has these files, too
+            self._files = tuple(dict.fromkeys((*files, *self._files)))
+            raise
         finally:
             self._is_past_return = False
             self._coming = None
@@ -233,52 +234,47 @@ class Supervisor:
             await new.kill()
             new.children.clear()
             await new.load()
-            return Check(checked=Checked(), hold=[], release=[])
+            return Check(checked=Checked(), hold=[], release=await self._blocked_otherwise(new))
+
+    async def _blocked_otherwise(self, new: Generation) -> list[tuple[int, str]]:
+        """Returns what is blocked on other code than this, which has one try with it (S8.3)."""
+        assert new.manifest is not None
+        found: list[tuple[int, str]] = []
+        wanted = ExecutionFilter(statuses=frozenset({Status.BLOCKED}), limit=1_000, with_values=False)
+        while page := await self.store.search(wanted):
+            found += [(one.number, one.id) for one in page
+                      if one.workflow_id in new.manifest.names and one.blocked_code != new.manifest.code]  # fmt: skip
+            wanted = replace(wanted, before=page[-1].number)
+        return found
 
     async def _switch(self, new: Generation, check: Check, files: tuple[str, ...]) -> None:
         assert new.manifest is not None
         await new.work(self._died)  # what it declares may be refused: then the old one serves on, with all that fits it
-        self._told_by_check = {("workflow_blocked", one.execution) for one in check.checked.diverges}
-        self._told_by_check |= {("workflow_unblocked", number) for number in check.checked.released}
         old, self._serving = self._serving, new
+        if dead := [child for child in new.children if child.has_died]:
+            self._died(dead[0])  # before it served
         if old is not None:
-            self._let_go(old)
-        self._files = self._files[len(files) :]
-        await self.store.hold(check.hold, new.manifest.code)
-        await self.store.release(check.release)
+            await self._leaving.let_go(old)  # what is woken now is for the new code
+        self._told_by_check = {("workflow_blocked", number): id_ for number, id_, _ in check.hold}
+        self._told_by_check |= {
+            ("workflow_unblocked", n): id_ for n, id_ in check.release if n in check.checked.released
+        }
+        done = await self.store.hold([(id_, reason) for _, id_, reason in check.hold], new.manifest.code)
+        done += await self.store.release([id_ for _, id_ in check.release])
+        self._told_by_check = {mark: id_ for mark, id_ in self._told_by_check.items() if id_ in done}
         retried = await self._failures.retry(self.store, self._warn) if files and self._retries else ()
         took = round((self.clock.monotonic() - self._since) * 1000)
         self._tell(
             Live(generation=new.number, manifest=new.manifest, checked=check.checked, took_ms=took, files=files,
                  retried=retried)
         )  # fmt: skip
-        if any(child.has_died for child in new.children):
-            self._died(next(child for child in new.children if child.has_died))  # before it served
 
     def _refused(self, files: tuple[str, ...], message: str, hint: str, traceback_text: str) -> None:
-        manifest = self._serving.manifest if self._serving else None
-        self._files = self._files[len(files) :]
+        manifest = self._serving.manifest if self._serving and self._serving.is_alive else None
         self._tell(
             Refused(message=message, hint=hint, traceback_text=traceback_text, files=files,
                     serving=manifest.code if manifest else None)
         )  # fmt: skip
-
-    def _let_go(self, old: Generation) -> None:
-        """Lets a generation end what it runs; there is one such at a time, the one before is cut short."""
-        for earlier in self._leaving:
-            earlier.hurry()
-        self._leaving[old] = leaving = asyncio.create_task(self._see_off(old))
-        self._tasks.add(leaving)
-        leaving.add_done_callback(self._ended)
-
-    async def _see_off(self, old: Generation) -> None:
-        try:
-            is_whole = await old.leave(GRACE)
-        finally:
-            del self._leaving[old]
-        if not is_whole:
-            self._warn("a process of older code did not end in time and was killed; what it ran goes on in the new one")
-        self._tell(Left(generation=old.number))
 
     # ── deaths ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -303,7 +299,7 @@ class Supervisor:
         self._failures.heard(told)
         mark = (told.event.type or "", told.execution or 0)
         if mark in self._told_by_check:
-            self._told_by_check.discard(mark)
+            del self._told_by_check[mark]
             return
         if self._api is not None and self._api.has_link(told):
             self._follow(self._api.tell_with_link(told, self._tell))
@@ -321,7 +317,7 @@ class Supervisor:
             leaving.append(self._serving)
         try:
             own = [one.leave(grace) for one in leaving if one is self._serving]
-            await asyncio.gather(*own, *self._leaving.values())
+            await asyncio.gather(*own, self._leaving.gone())
         finally:
             for generation in leaving:
                 generation.kill_now()
@@ -331,16 +327,17 @@ class Supervisor:
             await self._owner.close()
 
     async def _stop_tasks(self) -> None:
-        """Ends all that this does by itself, but for generations that are leaving."""
-        stopping = [task for task in self._tasks if task not in self._leaving.values()]
+        """Ends all that this does by itself."""
+        stopping = list(self._tasks)
         for task in stopping:
             task.cancel()
         await asyncio.gather(*stopping, return_exceptions=True)
 
     def hurry(self) -> None:
         """Ends the grace of whatever is still running."""
-        for generation in (*self._leaving, *((self._serving,) if self._serving else ())):
-            generation.hurry()
+        self._leaving.hurry()
+        if self._serving is not None:
+            self._serving.hurry()
 
     @property
     def pids(self) -> list[int]:

@@ -149,13 +149,18 @@ class Host:
         if self.fault is not None and not self.fault.done():
             self.fault.set_result(error)
 
-    async def stop(self, grace: float = 10.0) -> None:
-        """Lets running bodies finish for `grace` seconds, gives everything back, and lets the database go."""
+    async def stop(self, grace: float = 10.0, on_idle: Callable[[], None] = lambda: None) -> None:
+        """Lets running bodies finish for `grace` seconds, gives everything back, and lets the database go.
+
+        Args:
+            on_idle: called once nothing more is claimed.
+        """
         if self.access is not None:
             forget_local(self.path, self.access)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        on_idle()
         if self.worker is not None:
             await self.worker.stop(grace)
             self.worker.pool.close()

@@ -14,8 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from polos.dev.happenings import Happening, Live, Refused, Standing
+from polos.dev.leaving import GRACE
 from polos.dev.serverfile import refuse_second
-from polos.dev.supervisor import GRACE, Supervisor
+from polos.dev.supervisor import Supervisor
 from polos.errors import UsageError
 from polos.http.ports import bind
 from polos.settings import Settings, load_settings, make_project

@@ -138,24 +138,23 @@ async def _run_or_leave(polos: Polos, execution: Execution, root: Path | None, v
         UsageError: that worker has gone, and the code on the disk is not what this process has loaded any more.
     """
     runner = await runner_of(polos, execution)
-    if runner is None:
+    if runner is None and not (_is_kept(polos) and await _is_declared(polos, execution.workflow_id)):
         await _say_others(polos, execution)
         await polos.begin({execution.id})
         return
-    view.note(f"it runs in process {runner.pid}, a worker of {runner.project or 'this database'}")
-    project, lacks_it = runner.project, False
+    if runner is not None:
+        view.note(f"it runs in process {runner.pid}, a worker of {runner.project or 'this database'}")
+    is_told = False
     while execution.status not in TERMINAL:
-        await asyncio.sleep(1.0)
-        execution = await polos.get(execution.id)
         if await runner_of(polos, execution) is not None:
-            lacks_it = False
-        elif await _is_up(polos, project):
-            if not lacks_it:
+            is_told = False
+        elif _is_kept(polos):
+            if not is_told:
+                name = execution.workflow_id
                 view.note(
-                    f"the workers of {project} have no {execution.workflow_id!r} any more: it waits for one that has",
-                    "yellow",
+                    f"the dev server is up, and no worker of it has {name!r} just now: it waits for one", "yellow"
                 )
-            lacks_it = True
+            is_told = True
         elif changed := changed_on_disk(REGISTRY, root):
             raise UsageError(
                 f"its worker has gone, and {changed[0].name} has changed since this process read it",
@@ -165,13 +164,20 @@ async def _run_or_leave(polos: Polos, execution: Execution, root: Path | None, v
             view.note("that worker has gone: it runs here from now on", "yellow")
             await polos.begin({execution.id})
             return
+        await asyncio.sleep(1.0)
+        execution = await polos.get(execution.id)
 
 
-async def _is_up(polos: Polos, project: str) -> bool:
-    """Tells whether a worker of all of a project's workflows works."""
-    return any(
-        one.complete and one.project == project and one.claims not in ("own", "none") for one in await polos.workers()
-    )
+def _is_kept(polos: Polos) -> bool:
+    """Tells whether a dev server owns the database: it sees to it that there are workers."""
+    store = polos.host.store
+    return store is not None and store.remote is not None and bool(store.remote.facts.get("keeps"))
+
+
+async def _is_declared(polos: Polos, workflow_id: str) -> bool:
+    """Tells whether the newest workers have told of a workflow."""
+    declared = await polos.access().read(lambda store: store.declared())
+    return any(one.workflow_id == workflow_id for one in declared)
 
 
 def _check_code(execution: Execution) -> None:

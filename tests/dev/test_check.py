@@ -61,7 +61,7 @@ async def found(path: Path, limit: float) -> tuple[Findings, dict[str, str]]:
 def test_each_blocked_one_has_its_try_with_each_code(tmp_path: Path, limit: float, looked: bool) -> None:
     """Whatever the time: one that was not looked at finds out by itself when it wakes."""
     findings, ids = asyncio.run(found(tmp_path / "polos.db", limit))
-    assert {ids[one] for one in findings.release} == {"of other code", "looping with another"}
+    assert {ids[one] for _, one in findings.release} == {"of other code", "looping with another"}
     assert findings.hold == []
     assert findings.checked.unlooked == (0 if looked else 5)
-    assert findings.checked.continues == (4 if looked else 0)
+    assert findings.checked.continues == (2 if looked else 0), "one that brings its process down is not replayed here"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -303,7 +305,7 @@ def test_a_run_that_watches_takes_nothing_over_while_the_server_is_up(dev: Start
     text = server.file.read_text()
     server.file.write_text("x = 1\n")
     server.until("live", workflows=[])
-    until_it_says(run, "have no 'order' any more")
+    until_it_says(run, "no worker of it has 'order' just now")
     server.publish()
     server.file.write_text(text.replace("ship one", "ship two"))
     out, _ = run.communicate(timeout=30)
@@ -323,3 +325,81 @@ def test_a_run_that_watches_does_not_go_on_with_older_code_than_the_disk_has(dev
     assert run.returncode == 2 and "order.py has changed since" in err and "polos run --attach 1" in err
     server.polos("send-event", "approval")
     assert server.polos("run", "--attach", "1") == '"ship two"\n'
+
+
+def test_a_run_that_watches_leaves_it_to_the_server_whose_worker_dies(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    run = attached(server, "run", "order")
+    until_it_says(run, "waits for")
+    (child,) = server.children()
+    os.kill(child, signal.SIGKILL)
+    server.until("live")
+    (runner,) = server.children()
+    server.publish()
+    out, _ = run.communicate(timeout=30)
+    assert run.returncode == 0 and out == '"ship one"\n'
+    assert server.ledger == ["validate", "charge", "ship one"] and runner in server.children()
+
+
+CRASHING = """
+    import os
+    from pathlib import Path
+    from polos import WorkflowContext, workflow
+
+    HERE = Path(__file__).parents[1]
+    SAVE = 1
+
+    @workflow
+    async def crash(ctx: WorkflowContext) -> str:
+        with (HERE / "tries.txt").open("a") as file:
+            file.write(f"{SAVE}\\n")
+        os._exit(9)
+
+    @workflow
+    async def order(ctx: WorkflowContext) -> str:
+        await ctx.step.wait_for_event("approval", topic="approval")
+        return "done"
+"""
+
+
+def test_one_that_brings_its_process_down_is_in_no_other_ones_way(dev: Start) -> None:
+    """It is blocked after five deaths; each save gives it one try, and the check of all others goes on."""
+    server = dev(flow=CRASHING)
+    server.until("live")
+    server.invoke("order")
+    server.until("event", type="wait_start")
+    server.invoke("crash")
+    server.until("event", type="workflow_blocked")
+    wait_until(lambda: server.children(), "a worker is back")
+    tries = (server.folder / "tries.txt").read_text().split()
+    assert tries == ["1"] * 5
+    server.edit(("SAVE = 1", "SAVE = 2"), ('"approval", topic', '"renamed", topic'))
+    live = server.until("live")
+    assert [one["execution"] for one in live["check"]["diverges"]] == [1]
+    server.until("event", type="workflow_blocked", execution=2)
+    assert (server.folder / "tries.txt").read_text().split() == ["1"] * 5 + ["2"]
+    assert server.status(1) == "blocked"
+    server.edit(('"renamed", topic', '"approval", topic'))
+    assert server.until("live", check=lambda check: 1 in check["released"])
+    server.publish()
+    assert server.result(1) == "done"
+
+
+def test_a_check_that_dies_gives_what_is_blocked_its_try_with_the_new_code_alone(dev: Start) -> None:
+    """Of one that was not blocked yet the check does not know that it kills: then nothing is replayed, and nothing lost."""
+    server = dev(flow=CRASHING.replace("os._exit(9)", 'return "mended"').replace(
+        'return "done"', 'os._exit(9) if (HERE / "kills").exists() else None\n        return "done"'))  # fmt: skip
+    server.until("live")
+    server.invoke("order")
+    server.until("event", type="wait_start")
+    server.edit(('"approval", topic', '"renamed", topic'))
+    server.until("live")
+    assert server.status(1) == "blocked"
+    server.publish()
+    (server.folder / "kills").touch()
+    server.edit(('"renamed", topic', '"approval", topic'))  # to be checked it goes on to where it kills
+    assert "did not end" in server.until("warning")["message"]
+    server.until("worker_died")
+    (server.folder / "kills").unlink()
+    assert server.result(1) == "done"
