@@ -88,7 +88,6 @@ class ExecutionFilter:
     """Which executions a listing shows, newest first. `before` is a number: the listing goes on below it.
 
     `with_values`: False, and inputs, results and states are left out, however large they are.
-    `budget`: characters of those behind which a listing ends, at least one long; None: it is as long as it is.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -99,7 +98,6 @@ class ExecutionFilter:
     until: int | None = None
     before: int | None = None
     limit: int = 100
-    budget: int | None = None
     with_values: bool = True
 
 
@@ -107,7 +105,8 @@ class ExecutionFilter:
 class EventFilter:
     """Which events a listing shows, oldest first; `newest`: the last `limit` of them. `prefix` ends without its ``*``.
 
-    `before_position`: the listing ends below it. `budget`: as in `ExecutionFilter`.
+    `before_position`: the listing ends below it. `budget`: characters of data behind which it ends, with one event at
+    least; None: it is as long as it is.
     """
 
     topic: str | None = None

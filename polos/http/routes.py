@@ -18,8 +18,6 @@ from polos.ports import Store
 B = TypeVar("B", bound=BaseModel)
 Q = TypeVar("Q", bound=BaseModel)
 PREFIX = "/api/v1"
-PAGE = 4 << 20
-"""Characters of stored values that are read for one caller at once."""
 
 
 class NoQuery(Taken):

@@ -18,11 +18,12 @@ from polos.clock import TimeOrderedIds
 from polos.core.ids import workflow_topic
 from polos.core.model import NewEvent
 from polos.errors import UsageError
-from polos.http.routes import PAGE, Call, NoBody, NoQuery, Route
+from polos.http.routes import Call, NoBody, NoQuery, Route
 from polos.ports import EventFilter, Store
 
-AT_ONCE = 200
-"""Events read for one reader at once, and no more than `PAGE`: what it has not taken waits in the log, never in memory."""
+AT_ONCE = 50
+PAGE = 4 << 20
+"""Events read for one reader at once, and characters of their data: what it has not taken waits in the log, never in memory."""
 KEEP_ALIVE = 15.0
 _ids = TimeOrderedIds()
 
@@ -91,9 +92,21 @@ async def listing(call: Call[NoBody, ListQuery]) -> list[EventOut]:
         await _filter(call), newest=asked.after is None and not asked.after_sequence, after_position=asked.after or 0,
         after_sequence=asked.after_sequence, limit=asked.limit, before_position=asked.before,
         since=None if asked.since is None else microseconds(asked.since),
-        until=None if asked.until is None else microseconds(asked.until), budget=PAGE,
+        until=None if asked.until is None else microseconds(asked.until),
     )  # fmt: skip
-    return [EventOut.of(one) for one in await call.engine.store.events(wanted)]
+    told: list[EventOut] = []
+    room = PAGE
+    while room > 0 and len(told) < asked.limit:
+        part = await call.engine.store.events(replace(wanted, limit=min(AT_ONCE, asked.limit - len(told)), budget=room))
+        if not part:
+            break
+        room -= sum(len(one.data.text) for one in part)
+        said = [EventOut.of(one) for one in part]
+        if wanted.newest:
+            told, wanted = said + told, replace(wanted, before_position=part[0].position)
+        else:
+            told, wanted = told + said, replace(wanted, after_position=part[-1].position)
+    return told
 
 
 async def stream(call: Call[NoBody, StreamQuery]) -> StreamingResponse:

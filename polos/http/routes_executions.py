@@ -32,7 +32,7 @@ from polos.core.model import Execution, Kind, NewExecution, Started
 from polos.core.status import TERMINAL, Status
 from polos.errors import UnknownExecution
 from polos.http.links import VALID_FOR
-from polos.http.routes import PAGE, Call, Engine, NoBody, NoQuery, Route
+from polos.http.routes import Call, Engine, NoBody, NoQuery, Route
 from polos.ports import ExecutionFilter, LogFilter
 
 LONGEST_WAIT = 60.0
@@ -129,13 +129,9 @@ async def listing(call: Call[NoBody, ListQuery]) -> list[ExecutionOut]:
     wanted = ExecutionFilter(
         statuses=frozenset({asked.status}) if asked.status else frozenset(), workflow_id=asked.workflow,
         parent_id=asked.parent, root_id=asked.root, since=microseconds(asked.since) if asked.since else None,
-        until=microseconds(asked.until) if asked.until else None, before=asked.before, limit=asked.limit, budget=PAGE,
+        until=microseconds(asked.until) if asked.until else None, before=asked.before, limit=asked.limit, with_values=False,
     )  # fmt: skip
-    told: list[ExecutionOut] = []
-    while len(told) < asked.limit and (part := await call.engine.store.search(wanted)):
-        told += [ExecutionOut.of(one, with_values=False) for one in part]  # what is read beside is let go part by part
-        wanted = replace(wanted, before=part[-1].number, limit=asked.limit - len(told))
-    return told
+    return [ExecutionOut.of(one, with_values=False) for one in await call.engine.store.search(wanted)]
 
 
 async def show(call: Call[NoBody, WaitQuery]) -> ExecutionOut:

@@ -11,8 +11,8 @@ from polos.core.codec import plain
 from polos.core.ops import Release
 from polos.core.status import Status
 from polos.errors import UsageError
-from polos.ports import EventFilter, ExecutionFilter, Store
-from tests.conformance.acts import Hand, begun, data_of, event, park, publish, record, start, wait_event
+from polos.ports import EventFilter, Store
+from tests.conformance.acts import Hand, begun, data_of, event, park, publish, record, wait_event
 
 
 async def sequences(store: Store, topic: str) -> list[int]:
@@ -260,14 +260,3 @@ async def test_a_listing_ends_with_its_budget_and_goes_on_behind_it(store: Store
     assert [e.sequence for e in newest] == [5, 6]
     before = await store.events(replace(wanted, newest=True, before_position=newest[0].position, limit=2))
     assert [e.sequence for e in before] == [3, 4]
-
-
-async def test_executions_are_listed_within_a_budget_of_their_values(store: Store) -> None:
-    for _ in range(3):
-        await start(store, payload="x" * 1000)
-    numbers = [one.number for one in await store.search(ExecutionFilter(budget=1500))]
-    assert len(numbers) == 2
-    assert [one.number for one in await store.search(ExecutionFilter(budget=1500, before=numbers[-1]))] == [
-        numbers[-1] - 1
-    ]
-    assert len(await store.search(ExecutionFilter(budget=1, with_values=False))) == 3

@@ -93,22 +93,7 @@ def search(wanted: ExecutionFilter) -> Query:
             params[name] = value
     condition = " WHERE " + " AND ".join(where) if where else ""
     columns = statements()["execution_columns" if wanted.with_values else "execution_heads"]
-    if wanted.budget is not None and wanted.with_values:
-        size = "length(i.value) + " + " + ".join(
-            f"COALESCE(length({one}), 0)" for one in ("i.state", "x.value", "s.value")
-        )
-        return _bounded(columns, condition, "e.number", "DESC", size), params | {"budget": wanted.budget}
     return f"{columns}{condition} ORDER BY e.number DESC LIMIT :limit", params
-
-
-def _bounded(columns: str, condition: str, key: str, order: str, size: str) -> str:
-    """Returns a listing that ends behind ``:limit`` rows, or behind those whose sizes come to ``:budget`` together."""
-    source = columns[columns.index("FROM ") :]
-    return (
-        f"WITH page AS (SELECT {key} AS place, {size} AS size {source}{condition} ORDER BY {key} {order} LIMIT :limit), "
-        f"sized AS (SELECT place, SUM(size) OVER (ORDER BY place {order} ROWS UNBOUNDED PRECEDING) - size AS above FROM page) "
-        f"{columns} WHERE {key} IN (SELECT place FROM sized WHERE above < :budget) ORDER BY {key} {order}"
-    )
 
 
 def events(wanted: EventFilter) -> Query:
@@ -136,9 +121,22 @@ def events(wanted: EventFilter) -> Query:
     condition = " WHERE " + " AND ".join(where)
     columns = statements()["event_columns"]
     if wanted.budget is not None:
-        size = "length(e.data)"
-        return _bounded(columns, condition, "e.position", order, size), params | {"budget": wanted.budget}
+        return _bounded(columns, condition, order), params | {"budget": wanted.budget}
     return f"{columns}{condition} ORDER BY e.position {order} LIMIT :limit", params
+
+
+def _bounded(columns: str, condition: str, order: str) -> str:
+    """Returns a listing of events that ends behind ``:limit`` rows, or behind those whose data come to ``:budget`` together.
+
+    The data of all ``:limit`` rows are looked at for it: whoever lists asks for few at once.
+    """
+    source = columns[columns.index("FROM ") :]
+    return (
+        f"WITH page AS (SELECT e.position AS place, length(e.data) AS size {source}{condition} "
+        f"ORDER BY e.position {order} LIMIT :limit), "
+        f"sized AS (SELECT place, SUM(size) OVER (ORDER BY place {order} ROWS UNBOUNDED PRECEDING) - size AS above FROM page) "
+        f"{columns} WHERE e.position IN (SELECT place FROM sized WHERE above < :budget) ORDER BY e.position {order}"
+    )
 
 
 def logs(wanted: LogFilter) -> Query:

@@ -12,9 +12,10 @@ FROM execution e JOIN input i ON i.execution = e.number JOIN execution r ON r.nu
 SELECT e.number, e.id, e.workflow_id, e.status, e.created_at, e.started_at, e.ended_at, e.available_at, e.epoch, e.seq,
   e.deaths, e.life, e.stored_bytes, e.log_lines, e.worker_id, p.id, e.parent_key, r.id, r.workflow_id, e.session_id,
   e.user_id, e.idempotency_key, e.run_timeout, 'null', NULL, 0, NULL, NULL, NULL,
-  NULL, NULL, NULL, NULL, NULL, NULL, e.error_type, e.blocked_code, e.queue,
+  NULL, NULL, NULL, x.failure, x.cause_key, x.reason, e.error_type, e.blocked_code, e.queue,
   e.concurrency_key, e.placed_at, e.ran_for, e.ending, e.schedule, NULL, NULL, NULL
 FROM execution e JOIN execution r ON r.number = e.root LEFT JOIN execution p ON p.number = e.parent
+  LEFT JOIN result x ON x.execution = e.number AND e.status IN ('failed', 'blocked')
 
 -- name: event_columns
 SELECT e.position, e.id, t.name, e.sequence, e.type, e.data, e.shape, e.checksum, e.created_at
