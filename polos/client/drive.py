@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from polos.authoring.handle import ExecutionHandle
 from polos.authoring.payload import EventPayload
 from polos.authoring.workflow import Workflow
+from polos.client.answering import check_answer
 from polos.client.connect import Access
 from polos.clock import TimeOrderedIds
 from polos.core import codec
@@ -63,12 +64,14 @@ class Driver:
         """Answers a suspend, before or after it is reached (S4.4).
 
         Raises:
+            InvalidInput: the question has a form, which the answer does not fit.
             AlreadyResumed: it has its answer.
             ExecutionEnded: the execution is over.
         """
         inside_workflow("a client", "ctx.step.resume")
         found = await self.get(execution)
         stored = codec.encode(data)
+        check_answer(found, await self._access().read(lambda store: store.waits(found.id)), step_key, stored)
         await self._access().write(lambda store: store.resume(found.id, step_key, stored, _ids.new("ans")))
 
     async def cancel(self, execution: ExecutionRef) -> Stopped:

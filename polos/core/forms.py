@@ -190,7 +190,8 @@ def answer_of(fields: Sequence[FormField], typed: Mapping[str, str]) -> tuple[An
     for field in fields:
         text = typed.get(field.name, "").strip()
         if field.kind == "boolean":
-            answer[field.name] = text == "true"
+            if text or field.is_required or field.default:
+                answer[field.name] = text == "true"
         elif not text:
             if field.is_required and field.is_nullable:
                 answer[field.name] = None
@@ -221,7 +222,9 @@ def value_of(field: FormField, text: str) -> Any:
     try:
         value = _read(field.kind, text)
     except ValueError:
-        raise ValueError(_WANTED.get(field.kind, "JSON")) from None
+        of = str(dict(field.rules).get("type"))
+        example = {"array": "a list, such as [1, 2]", "object": 'an object, such as {"a": 1}'}.get(of, "JSON")
+        raise ValueError(_WANTED.get(field.kind, example)) from None
     if wanted := _broken_rule(field, value):
         raise ValueError(wanted)
     return value

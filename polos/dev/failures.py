@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from polos.dev.happenings import Told
 from polos.errors import PolosError
@@ -24,13 +24,20 @@ class Failures:
         elif told.event.type in ("workflow_retried", "workflow_finish", "workflow_cancelled"):
             self._ids.pop(told.execution, None)
 
-    async def retry(self, store: Store, warn: Callable[[str], None]) -> tuple[int, ...]:
-        """Retries those that have no parent, each from its failed step (S9.4); returns their numbers."""
+    async def retry(self, store: Store, names: Collection[str], warn: Callable[[str], None]) -> tuple[int, ...]:
+        """Retries those that have no parent, each from its failed step (S9.4); returns their numbers.
+
+        Args:
+            names: the workflows that the code has; those of others stay failed, and are remembered.
+        """
         retried = []
         failed, self._ids = self._ids, {}
         for number, id_ in sorted(failed.items()):
             found = await store.get(id_)
             if found is None or found.parent_id is not None:
+                continue
+            if found.workflow_id not in names:
+                self._ids[number] = id_
                 continue
             try:
                 done = await store.retry(id_)

@@ -262,7 +262,8 @@ class Supervisor:
         done = await self.store.hold([(id_, reason) for _, id_, reason in check.hold], new.manifest.code)
         done += await self.store.release([id_ for _, id_ in check.release])
         self._told_by_check = {mark: id_ for mark, id_ in self._told_by_check.items() if id_ in done}
-        retried = await self._failures.retry(self.store, self._warn) if files and self._retries else ()
+        names = new.manifest.names if files and self._retries else ()
+        retried = await self._failures.retry(self.store, names, self._warn) if names else ()
         took = round((self.clock.monotonic() - self._since) * 1000)
         self._tell(
             Live(generation=new.number, manifest=new.manifest, checked=check.checked, took_ms=took, files=files,

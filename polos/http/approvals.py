@@ -120,11 +120,16 @@ def _input(field: FormField, begin: str) -> str:
     name, label, value = escape(field.name), escape(field.label), escape(begin)
     required = " required" if field.is_required and field.kind != "boolean" else ""
     if field.options:
-        options = "".join(
+        blank = '<option value=""></option>' if not field.is_required and not field.default else ""
+        options = blank + "".join(
             f'<option value="{escape(one)}"{" selected" if one == begin else ""}>{escape(one)}</option>'
             for one in field.options
         )
         return f'<label for="f-{name}">{label}</label><select id="f-{name}" name="{name}">{options}</select>'
+    if field.kind == "boolean" and not field.is_required and not field.default:
+        choices = "".join(f'<option value="{one}"{" selected" if one == begin else ""}>{word}</option>'
+                          for one, word in (("", ""), ("true", "yes"), ("false", "no")))  # fmt: skip
+        return f'<label for="f-{name}">{label}</label><select id="f-{name}" name="{name}">{choices}</select>'
     if field.kind == "boolean":
         return f'<label><input type="checkbox" name="{name}" value="true"{" checked" if begin == "true" else ""}> {label}</label>'
     if field.kind == "json":

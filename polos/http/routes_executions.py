@@ -25,12 +25,13 @@ from polos.api.values import Done, Instant, Taken, Text, stored_of
 from polos.authoring.checks import check_text
 from polos.authoring.payload import BatchWorkflowInput, instant, microseconds
 from polos.authoring.workflow import id_of
+from polos.client.answering import check_answer
 from polos.client.starting import new_execution
 from polos.clock import TimeOrderedIds
 from polos.core.forks import ForkRequest
 from polos.core.model import Execution, Kind, NewExecution, Started
 from polos.core.status import TERMINAL, Status
-from polos.errors import UnknownExecution
+from polos.errors import PolosError, UnknownExecution
 from polos.http.links import VALID_FOR
 from polos.http.routes import Call, Engine, NoBody, NoQuery, Route
 from polos.ports import ExecutionFilter, LogFilter
@@ -95,7 +96,13 @@ async def run(call: Call[RunIn, WaitQuery]) -> StartedOut | ExecutionOut:
 async def batch(call: Call[BatchIn, NoQuery]) -> list[StartedOut]:
     """Starts all, or none."""
     items: list[BatchItem] = call.body.executions
-    new = [await _new(call.engine, item.workflow, item) for item in items]
+    new = []
+    for at, item in enumerate(items):
+        try:
+            new.append(await _new(call.engine, item.workflow, item))
+        except PolosError as error:
+            error.message = f"executions[{at}]: {error.message}"
+            raise
     started: list[Started] = await call.engine.store.start(new)
     return [StartedOut.of(one) for one in started]
 
@@ -205,6 +212,7 @@ async def resume(call: Call[ResumeIn, NoQuery]) -> Done:
     found, asked = await _find(call), call.body
     check_text(asked.step, "a step")
     data = stored_of(asked.data, asked.shape)
+    check_answer(found, await call.engine.store.waits(found.id), asked.step, data)
     await call.engine.store.resume(found.id, asked.step, data, asked.id or _ids.new("ans"))
     return Done()
 

@@ -36,13 +36,10 @@ def load_modules(root: Path, modules: Sequence[str], broken: list[LoadError] | N
     for name in [found for module in modules for found in _names(root, module)]:
         try:
             _import(name, root)
-        except DuplicateWorkflow:
-            raise  # which of the two is meant nobody can tell
-        except PolosError as error:
+        except LoadError as error:
             if broken is None:
                 raise
-            whole = error if isinstance(error, LoadError) else LoadError(f"{name}: {error.message}", hint=error.hint)
-            broken.append(whole)
+            broken.append(error)
     if broken:
         _forget_half()
     return REGISTRY
@@ -128,15 +125,16 @@ def _names(root: Path, module: str) -> Iterator[str]:
 def _import(name: str, root: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except PolosError:
-        raise
+    except (DuplicateWorkflow, LoadError):
+        raise  # of two workflows with one id nobody can tell which is meant
     except (Exception, SystemExit) as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
         lines = traceback.format_list(frames) + traceback.format_exception_only(type(error), error)
         where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+        said = error.message if isinstance(error, PolosError) else f"{type(error).__name__}: {error}"
         raise LoadError(
-            f"{name} could not be imported: {type(error).__name__}: {error}{where}",
-            hint="mend it and try again; nothing was started",
+            f"{name} could not be imported: {said}{where}",
+            hint=error.hint if isinstance(error, PolosError) else "mend it and try again; nothing was started",
             traceback_text="".join(lines),
         ) from error
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+LOOK_EVERY = 0.5
+"""Seconds after which a process in the background looks whether it was brought to the foreground."""
+
 
 class Keys:
     """While entered, on a running loop, calls what a key stands for; the terminal is as it was afterwards."""
@@ -18,6 +21,7 @@ class Keys:
         self.actions = dict(actions)
         self._before: list[Any] | None = None
         self._descriptor = -1
+        self._again: asyncio.TimerHandle | None = None
 
     def rest(self) -> None:
         """Lets the terminal to somebody else, until `go_on`."""
@@ -29,38 +33,55 @@ class Keys:
 
     def __enter__(self) -> Keys:
         try:
-            is_there = sys.stdin is not None and sys.stdin.isatty() and os.getpgrp() == os.tcgetpgrp(sys.stdin.fileno())
-        except (OSError, ValueError):
-            return self
-        if not is_there:
-            return self  # not ours to read: piped, or in the background
-        import termios
-
-        self._descriptor = sys.stdin.fileno()
-        self._before = termios.tcgetattr(self._descriptor)
-        self._one_by_one()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._descriptor, self._typed)
-        loop.add_signal_handler(signal.SIGCONT, self._one_by_one)
+            if sys.stdin is None or not sys.stdin.isatty():
+                return self
+            self._descriptor = sys.stdin.fileno()
+        except ValueError:
+            return self  # it is closed
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCONT, self._look)
+        self._look()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._before is None:
+        if self._descriptor < 0:
             return
-        import termios
-
+        if self._again is not None:
+            self._again.cancel()
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._descriptor)
         loop.remove_signal_handler(signal.SIGCONT)
-        termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
-        self._before = None
+        if self._before is not None and self._is_in_front():
+            import termios
 
-    def _one_by_one(self) -> None:
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+        self._before, self._descriptor, self._again = None, -1, None
+
+    def _look(self) -> None:
+        """Reads key by key while this is in the foreground: in the background (``&``, ``bg``) whatever touches the terminal
+        is stopped. Looks again and again: of ``fg`` not every shell sends a signal, and some set the terminal after it."""
+        import termios
         import tty
 
-        tty.setcbreak(self._descriptor)
+        loop = asyncio.get_running_loop()
+        if self._again is not None:
+            self._again.cancel()
+        self._again = loop.call_later(LOOK_EVERY, self._look)
+        if not self._is_in_front():
+            loop.remove_reader(self._descriptor)
+            return
+        loop.add_reader(self._descriptor, self._typed)
+        now = termios.tcgetattr(self._descriptor)
+        if now[3] & termios.ICANON:
+            self._before = self._before or now
+            tty.setcbreak(self._descriptor, termios.TCSANOW)  # what was typed already is not thrown away
+
+    def _is_in_front(self) -> bool:
+        try:
+            return os.getpgrp() == os.tcgetpgrp(self._descriptor)
+        except OSError:
+            return False  # it is no terminal of this session
 
     def _typed(self) -> None:
         try:

@@ -226,3 +226,24 @@ def test_the_dashboard_ends_when_its_terminal_goes_away(tmp_path: Path) -> None:
     terminal = Terminal(shell, "dashboard")  # no controlling terminal: no SIGHUP tells it
     terminal.until("no executions yet")
     assert terminal.hang_up() == 129
+
+
+def test_the_dev_server_goes_on_in_the_background_and_comes_back(tmp_path: Path) -> None:
+    """``^Z``, ``bg``, ``fg``: what it owns is needed by all others."""
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".", "--template", "hello").code == 0
+    script = f"set -m; {shlex.join([*POLOS, 'dev', '--port', '0'])}; echo stopped; bg; read -r _; fg"
+    terminal = Terminal(shell, is_its_own=True, command=["bash", "-c", script])
+    terminal.until("d dashboard")
+    terminal.type("\x1a")
+    terminal.until("stopped")
+    assert shell.polos("run", "hello", "name=Ada").code == 0, "it serves on"
+    terminal.until("completed")
+    terminal.seen = ""
+    terminal.type("\n")
+    terminal.until("--port 0\r\n")  # fg says the command
+    terminal.type("?")
+    terminal.until("pause or resume schedules")
+    terminal.type("\x03")
+    terminal.until("stopped")
+    terminal.close()

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Input, Select
 
 from polos import Polos, PolosClient, schedules
 from polos.client.bundle import BundleClient
+from polos.core.forms import fields_in
 from polos.errors import NoEngine
 from polos_cli.dashboard.dialogs.form import Form
 from polos_cli.dashboard.dialogs.line import Line
@@ -221,3 +222,17 @@ async def test_what_cannot_be_read_is_read_again(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(Reading, "news", news)
         await shown.until(lambda: shown.listed == [(2, "completed"), (1, "completed")], "nothing was missed")
         await shown.until(lambda: "trying again" not in shown.page.query_one(StandingLine).text)
+
+
+@pytest.mark.parametrize("theme", ["terminal", "light"])
+async def test_the_value_that_was_chosen_is_seen(tmp_path: Path, theme: str) -> None:
+    async with opened(tmp_path, theme=theme) as (_, shown):
+        shown.app.ansi_color = theme == "terminal"
+        fields = fields_in({"form": {"carrier": {"enum": ["parcel", "pigeon"]}, "day": "string"}})
+        shown.app.push_screen(Form("Answer", fields, "{}"))
+        await shown.asked(Form)
+        shown.one(Select).value = "pigeon"
+        await shown.press("tab", "tab")
+        await shown.sees("carrier", "pigeon")
+        row = next(line for line in shown.text.splitlines() if "carrier" in line and "sends" not in line)
+        assert "pigeon" in row

@@ -375,7 +375,7 @@ def test_one_that_brings_its_process_down_is_in_no_other_ones_way(dev: Start) ->
     tries = (server.folder / "tries.txt").read_text().split()
     assert tries == ["1"] * 5
     server.edit(("SAVE = 1", "SAVE = 2"), ('"approval", topic', '"renamed", topic'))
-    live = server.until("live")
+    live = server.until("live", files=["workflows/order.py"])
     assert [one["execution"] for one in live["check"]["diverges"]] == [1]
     server.until("event", type="workflow_blocked", execution=2)
     assert (server.folder / "tries.txt").read_text().split() == ["1"] * 5 + ["2"]
@@ -403,3 +403,32 @@ def test_a_check_that_dies_gives_what_is_blocked_its_try_with_the_new_code_alone
     server.until("worker_died")
     (server.folder / "kills").unlink()
     assert server.result(1) == "done"
+
+
+def test_what_failed_is_not_retried_by_code_that_has_it_no_more(dev: Start) -> None:
+    """A deleted file, another branch: it would be queued for ever. With the code back it is retried all the same."""
+    server = dev(flow="""
+        from polos import WorkflowContext, workflow
+
+        @workflow
+        async def order(ctx: WorkflowContext) -> str:
+            raise LookupError("no stock")
+    """)  # fmt: skip
+    server.until("live")
+    server.invoke()
+    server.until("event", type="workflow_failed")
+    text = server.file.read_text()
+    server.file.write_text("x = 1\n")
+    assert server.until("live", workflows=[])["retried"] == []
+    assert server.status(1) == "failed"
+    server.file.write_text(text.replace('raise LookupError("no stock")', 'return "mended"'))
+    assert server.until("live", workflows=["order"])["retried"] == [1]
+    assert server.result(1) == "mended"
+
+
+def test_a_declaration_that_is_refused_is_shown_with_its_line(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    server.file.write_text(server.file.read_text() + "\n\n@workflow\nasync def three(ctx, a, b) -> None: ...\n")
+    refused = server.until("refused")
+    assert "takes 3 parameters" in refused["message"] and "order.py:2" in refused["message"]

@@ -16,7 +16,7 @@ FORM = {
         "properties": {
             "count": {"type": "integer", "description": "How many"},
             "size": {"type": "string", "enum": ["small", "large"]},
-            "gift": {"type": "boolean"},
+            "gift": {"type": "boolean", "default": False},
             "note": {"type": "string"},
         },
         "required": ["count", "size"],

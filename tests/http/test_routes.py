@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.http.conftest import Served
+from polos import PolosClient
+from polos.errors import InvalidInput
+from tests.http.conftest import TOKEN, Served
 
 
 async def test_a_workflow_is_started_and_its_end_waited_for(served: Served) -> None:
@@ -195,3 +197,22 @@ async def test_the_document_describes_every_route(served: Served) -> None:
     text = json.dumps(document)
     for reference in {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}:
         assert reference in document["components"]["schemas"]
+
+
+async def test_an_answer_fits_its_form_or_is_refused(served: Served) -> None:
+    form = {"form": {"properties": {"count": {"type": "integer", "maximum": 10}}, "required": ["count"]}}
+    approval = await served.asking(form)
+    path = f"/executions/{approval['execution']}/resume"
+    for data in ({"approved": "yes"}, {"count": 99}, {"count": "3"}, True):
+        refused = await served.refused(path, {"step": "ask/it", "data": data})
+        assert refused.status_code == 422 and refused.json()["error"]["code"] == "POLOS103", refused.text
+    async with PolosClient(served.url, token=TOKEN) as client:
+        with pytest.raises(InvalidInput, match="at most 10"):
+            await client.resume(approval["execution"], "ask/it", {"count": 11})
+    assert (await served.post(path, {"step": "ask/it", "data": {"count": 3}})) == {"ok": True}
+
+
+async def test_a_batch_names_the_item_that_is_wrong(served: Served) -> None:
+    items = [{"workflow": "order", "payload": {"id": 1}}, {"workflow": "order", "payload": {"id": "x"}}]
+    refused = await served.refused("/executions", {"executions": items})
+    assert refused.status_code == 422 and refused.json()["error"]["message"].startswith("executions[1]: ")

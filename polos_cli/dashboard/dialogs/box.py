@@ -29,7 +29,8 @@ class Dialog(ModalScreen[T]):
     Dialog TextArea { height: 12; border: none; border-left: outer $primary; padding: 0; background: $boost; }
     Dialog TextArea:focus, Dialog Input:focus { border: none; border-left: outer $accent; }
     Dialog Select { height: 1; }
-    Dialog SelectCurrent { border: none; border-left: outer $primary; height: 1; padding: 0; }
+    Dialog SelectCurrent { height: 1; padding: 0 1; background: $boost; }
+    Dialog Select:focus > SelectCurrent #label { text-style: reverse; }
     """
     BINDINGS: ClassVar = [Binding("escape", "leave", "leave")]
 

@@ -79,7 +79,8 @@ class Form(Dialog[tuple[str, Any] | None]):
             widget = YesNo(begin == "true")
         elif field.options:
             known = [(clip(sanitize(one), 60), one) for one in field.options]
-            widget = Select(known, value=begin) if begin in field.options else Select(known)
+            # With borders there is no room for the value in its one line.
+            widget = Select(known, value=begin, compact=True) if begin in field.options else Select(known, compact=True)
         else:
             widget = Input(begin, placeholder=hint)
         self._asks[widget] = field

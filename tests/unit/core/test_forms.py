@@ -57,7 +57,7 @@ def test_the_fields_of_a_model() -> None:
     value, mistakes = answer_of(fields, typed)
     assert not mistakes and Order.model_validate(value).lines == [Line(sku="a")] and value["express"] is False
     assert answer_of(fields, {"count": "many", "speed": "warp", "lines": "{"})[1] == [
-        "what is ordered is needed", "Count: a whole number", "Speed: one of slow, fast", "Lines: JSON",
+        "what is ordered is needed", "Count: a whole number", "Speed: one of slow, fast", "Lines: a list, such as [1, 2]",
     ]  # fmt: skip
 
 
