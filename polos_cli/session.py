@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import os
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +16,8 @@ from polos.clock import Clock, StoppedClock, SystemClock
 from polos.core.durations import parse_duration
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution
-from polos.errors import LoadError, NoProject, UsageError
-from polos.settings import STATE_FOLDER, Settings, load_settings
+from polos.errors import LoadError, NoProject, PolosError, UsageError
+from polos.settings import ENVIRONMENT, STATE_FOLDER, Settings, load_settings
 from polos_cli.output import stderr
 
 T = TypeVar("T")
@@ -41,7 +42,8 @@ def client_for(database: str | None = None, *, may_be_new: bool = False) -> Polo
         UsageError: the file that was named is not there.
     """
     settings = settings_for(database)
-    if database and not may_be_new and settings.database.startswith("sqlite:"):
+    is_named = bool(database or os.environ.get(ENVIRONMENT["database"]))
+    if is_named and not may_be_new and settings.database.startswith("sqlite:"):
         path = settings.database_path()
         if not path.exists():
             raise UsageError(f"there is no database {path}", hint="polos run or polos invoke makes one")
@@ -77,6 +79,24 @@ def reading(reference: str | None, database: str | None) -> tuple[PolosClient | 
             bundle = BundleClient(Path(file))
             return bundle, name or str(bundle.manifest["number"])
     return client_for(database), reference or ""
+
+
+async def owner_facts(settings: Settings) -> Mapping[str, Any]:
+    """Returns what the process that owns the database says of itself: ``pid``, ``keeps`` (it is a dev server), ``schedules``
+    (they fire); empty where there is none, it does not answer, or the database is a server's."""
+    from polos.store import owner_of
+    from polos.wire.calls import Role
+    from polos.wire.remote import Remote
+
+    holder = owner_of(settings.database_path()) if settings.database.startswith("sqlite:") else None
+    if holder is None or "socket" not in holder:
+        return {}
+    try:
+        remote = await Remote.connect(Path(str(holder["socket"])), Role.CLIENT)
+    except PolosError:
+        return {}
+    remote.close()
+    return remote.facts
 
 
 def clock_of(client: PolosClient | BundleClient) -> Clock:

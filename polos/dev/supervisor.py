@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from polos.clock import SystemClock
-from polos.core.status import Status
 from polos.dev.api import Api
+from polos.dev.beside import blocked_otherwise, others_of
 from polos.dev.failures import Failures
 from polos.dev.following import Follower
 from polos.dev.generation import Check, Child, ChildDied, Generation, RefusedCode, how_it_ended
@@ -25,7 +24,7 @@ from polos.dev.pauses import Pauses
 from polos.dev.spares import Spares
 from polos.dev.watch import Sources, saves
 from polos.local.owner import Owner
-from polos.ports import ExecutionFilter, Store
+from polos.ports import Store
 from polos.settings import Settings, database_path
 
 ENDED = frozenset({"completed", "failed", "cancelled"})
@@ -122,12 +121,11 @@ class Supervisor:
     @property
     def fires_schedules(self) -> bool:
         """False while schedules are paused."""
-        return self._owner.timekeeper.with_schedules
+        return self._owner.with_schedules
 
     def pause_schedules(self, paused: bool) -> None:
         """Fires no schedule any more, or does again."""
-        self._owner.timekeeper.with_schedules = not paused
-        self._owner.timekeeper.look()
+        self._owner.fire_schedules(not paused)
 
     def reload(self) -> None:
         """Brings up a generation now, whatever was saved, in new processes: also packages may have changed."""
@@ -233,19 +231,8 @@ class Supervisor:
             self._warn(f"the check of unfinished executions did not end ({how}); each is checked when it wakes")
             await new.kill()
             new.children.clear()
-            await new.load()
-            return Check(checked=Checked(), hold=[], release=await self._blocked_otherwise(new))
-
-    async def _blocked_otherwise(self, new: Generation) -> list[tuple[int, str]]:
-        """Returns what is blocked on other code than this, which has one try with it (S8.3)."""
-        assert new.manifest is not None
-        found: list[tuple[int, str]] = []
-        wanted = ExecutionFilter(statuses=frozenset({Status.BLOCKED}), limit=1_000, with_values=False)
-        while page := await self.store.search(wanted):
-            found += [(one.number, one.id) for one in page
-                      if one.workflow_id in new.manifest.names and one.blocked_code != new.manifest.code]  # fmt: skip
-            wanted = replace(wanted, before=page[-1].number)
-        return found
+            manifest = await new.load()
+            return Check(checked=Checked(), hold=[], release=await blocked_otherwise(self.store, manifest))
 
     async def _switch(self, new: Generation, check: Check, files: tuple[str, ...]) -> None:
         assert new.manifest is not None
@@ -269,6 +256,8 @@ class Supervisor:
             Live(generation=new.number, manifest=new.manifest, checked=check.checked, took_ms=took, files=files,
                  retried=retried)
         )  # fmt: skip
+        for pid in await others_of(self.store, self.settings.name, self.pids, new.manifest):
+            self._warn(f"process {pid} works for this project, too, with other code: a part of what comes runs there")
 
     def _refused(self, files: tuple[str, ...], message: str, hint: str, traceback_text: str) -> None:
         manifest = self._serving.manifest if self._serving and self._serving.is_alive else None

@@ -67,7 +67,8 @@ class Owner:
         self._store = await open_store(self._url, self._clock, self._durability, socket=socket)
         try:
             leases = self._leases = Leases(self._store, self._clock, self._lease_seconds, self._gave_up)
-            facts = {**process_facts(), "version": __version__, "lease_seconds": self._lease_seconds, **self._facts}
+            facts = {**process_facts(), "version": __version__, "lease_seconds": self._lease_seconds,
+                     "schedules": self.with_schedules, **self._facts}  # fmt: skip
             self._server = WireServer(self._store, leases, socket, facts, self._on_yield)
             here = [w for w in await self._store.workers() if w.ended_at is None]
             alive = {w.id for w in here if w.id in own or (w.pid != os.getpid() and _is_alive(w.pid))}
@@ -92,6 +93,13 @@ class Owner:
         self._serve("lock", self._keep_lock())
         if alive - own:
             self._serve("take-over", self._bury_the_rest(alive - own, leases))
+
+    def fire_schedules(self, wanted: bool) -> None:
+        """Fires schedules, or none any more; says so to whoever connects."""
+        self.with_schedules = self.timekeeper.with_schedules = wanted
+        if self._server is not None:
+            self._server.facts["schedules"] = wanted
+        self.timekeeper.look()
 
     async def _keep_lock(self) -> None:
         """Ends this owner when its lock's file is gone: better loudly than beside another one."""

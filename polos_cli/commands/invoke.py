@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 import typer
 
 from polos.authoring.handle import ExecutionHandle
-from polos.core.durations import SECOND, parse_duration
-from polos.core.manifest import WorkerInfo
+from polos.authoring.workflow import Workflow
+from polos.client.client import PolosClient
+from polos.core.durations import SECOND, parse_duration, show_duration
+from polos.core.status import TERMINAL, Status
 from polos.errors import UsageError
 from polos.local.project import workflow_named
+from polos.settings import Settings
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, run_async, runner_of, settings_for, warn_of_broken
+from polos_cli.session import client_for, owner_facts, run_async, runner_of, settings_for, warn_of_broken
 
 
 def command(
@@ -25,8 +29,11 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Start a workflow and print its execution's id."""
-    found = workflow_named(settings_for(database), workflow, warn_of_broken)
-    payload = read_input(input or [], found.input_schema())
+    settings = settings_for(database)
+    is_there = settings.database.startswith("http") and not workflow.partition(":")[0].endswith(".py")
+    found: Workflow | None = None
+    if not is_there:  # else the server's code is what counts
+        found = workflow_named(settings, workflow, warn_of_broken)
     seconds = None
     if delay is not None:
         try:
@@ -34,14 +41,15 @@ def command(
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    async def start() -> tuple[ExecutionHandle, WorkerInfo | None]:
+    async def start() -> tuple[ExecutionHandle, str]:
         async with client_for(database, may_be_new=True) as client:
-            handle: ExecutionHandle = await found.invoke(
-                client, payload, idempotency_key=idempotency_key, delay=seconds
+            schema = await _schema(client, workflow) if found is None else found.input_schema()
+            handle: ExecutionHandle = await client.invoke(
+                found or workflow, read_input(input or [], schema), idempotency_key=idempotency_key, delay=seconds
             )
-            return handle, await runner_of(client, await client.get(handle))
+            return handle, await _whither(client, handle, seconds, settings)
 
-    handle, runner = run_async(start())
+    handle, whither = run_async(start())
     if as_json:
         stdout.document(
             {
@@ -54,10 +62,30 @@ def command(
         )
     else:
         stdout.data(handle.id)
-    if runner is not None:
-        stderr.say(f"execution {handle.number} runs in process {runner.pid}: polos show {handle.number}", "dim")
-    else:
-        stderr.say(
-            f"execution {handle.number} is queued; nothing runs it yet: polos worker, or polos run --attach {handle.number}",
-            "dim",
-        )
+    stderr.say(f"execution {handle.number} {whither}", "dim")
+
+
+async def _schema(client: PolosClient, workflow: str) -> dict[str, Any]:
+    """Returns the input schema that the newest workers have told of; empty where none has."""
+    declared = await client.access().read(lambda store: store.declared())
+    about = next((one.about for one in declared if one.workflow_id == workflow), "")
+    schema = orjson.loads(about).get("input_schema") if about else None
+    return schema if isinstance(schema, dict) else {}
+
+
+async def _whither(client: PolosClient, handle: ExecutionHandle, delay: float | None, settings: Settings) -> str:
+    """Returns where it goes from here."""
+    execution = await client.get(handle)
+    runner = await runner_of(client, execution)
+    if runner is None:
+        if (await owner_facts(settings)).get("keeps"):
+            return "is queued; polos dev is up, and has no worker for it just now: see what it says"
+        return f"is queued; nothing runs it yet: polos worker, or polos run --attach {handle.number}"
+    if execution.status in TERMINAL:
+        return f"is {execution.status.value}: polos show {handle.number}"
+    if delay:
+        return f"starts in {show_duration(round(delay * SECOND))}, in process {runner.pid}: polos show {handle.number}"
+    before = await client.access().read(lambda store: store.place_in_line(execution.id)) if execution.queue else 0
+    if execution.status is Status.QUEUED and before:
+        return f"is in the queue {execution.queue!r}, behind {before}: polos why {handle.number}"
+    return f"runs in process {runner.pid}: polos show {handle.number}"

@@ -94,7 +94,7 @@ def _row(execution: Execution, waits: list[PendingWait], now: int) -> list[str |
             what += f", {show_duration(max(0, first.deadline - now))} left"
         if len(waits) > 1:
             what += f" (+{len(waits) - 1})"
-    name = execution.workflow_id if execution.parent_id is None else f"└ {execution.workflow_id}"
+    name = execution.workflow_id if execution.parent_id is None else f"↳ {execution.workflow_id}"
     return [number, short_end(execution.id), name, status_cell(execution.status.value), age, took, what]
 
 

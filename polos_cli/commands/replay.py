@@ -17,7 +17,7 @@ from polos.local.project import load_environment, load_if_there, workflow_named
 from polos_cli import errors
 from polos_cli.output import stderr, stdout, style
 from polos_cli.output.sanitize import join, sanitize
-from polos_cli.session import clock, reading, run_async, settings_for
+from polos_cli.session import clock, reading, run_async, settings_for, warn_of_broken
 
 JUNIT = Path("polos-replay.xml")
 _LOOKS = {"matches": "completed", "diverges": "failed", "differs": "blocked", "unknown": "blocked"}
@@ -54,7 +54,7 @@ def command(
     if workflow is not None:
         workflow_named(settings, workflow)
     else:
-        load_if_there(settings)
+        load_if_there(settings, None if every else warn_of_broken)
     if debugs:
         reference, step = [*(execution or ()), None][:2]
         report = run_async(_debug(str(reference), step, database))

@@ -137,6 +137,8 @@ async def _run_or_leave(polos: Polos, execution: Execution, root: Path | None, v
     Raises:
         UsageError: that worker has gone, and the code on the disk is not what this process has loaded any more.
     """
+    if execution.status in TERMINAL:
+        return
     runner = await runner_of(polos, execution)
     if runner is None and not (_is_kept(polos) and await _is_declared(polos, execution.workflow_id)):
         await _say_others(polos, execution)

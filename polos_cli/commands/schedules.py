@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from polos.core.manifest import Schedule
 from polos.errors import UsageError
 from polos_cli.output import stderr, stdout
 from polos_cli.output.tables import Column, table
-from polos_cli.session import client_for, clock, moment, rfc3339, run_async, runner_of
+from polos_cli.session import client_for, clock, moment, owner_facts, rfc3339, run_async, runner_of, settings_for
 
 _OPTIONS = {"next": ("--count", "--timezone"), "backfill": ("--since", "--until")}
 ACTIONS = ("list", "next", "trigger", "pause", "resume", "delete", "backfill")
@@ -48,7 +49,8 @@ def command(
             hint=f"it is for {' and '.join(one for one, names in _OPTIONS.items() if strange[0] in names)}",
         )
     if action == "list":
-        _list(run_async(_read(database, schedule)), as_json)
+        found, facts = run_async(_read(database, schedule))
+        _list(found, facts, as_json)
     elif action == "next":
         run_async(_next(database, schedule, 5 if count is None else count, timezone, as_json))
     elif schedule is None:
@@ -59,17 +61,20 @@ def command(
         run_async(_change(database, action, schedule, as_json))
 
 
-async def _read(database: str | None, wanted: str | None) -> list[Schedule]:
+async def _read(database: str | None, wanted: str | None) -> tuple[list[Schedule], Mapping[str, Any]]:
+    facts = await owner_facts(settings_for(database))
     async with client_for(database) as client:
         if wanted is None:
-            return await schedules.list(client)
-        return await schedules.list(client, wanted) or [await schedules.get(client, wanted)]
+            return await schedules.list(client), facts
+        return await schedules.list(client, wanted) or [await schedules.get(client, wanted)], facts
 
 
-def _list(found: list[Schedule], as_json: bool) -> None:
+def _list(found: list[Schedule], facts: Mapping[str, Any], as_json: bool) -> None:
+    """`facts`: of the engine that would fire them."""
+    are_held = facts.get("schedules") is False
     if as_json:
         for one in found:
-            stdout.line(_json(one))
+            stdout.line({**_json(one), "held": are_held})
         stdout.line({"kind": "end", "v": 1, "reason": "complete"})
         return
     now = clock.now()
@@ -79,6 +84,11 @@ def _list(found: list[Schedule], as_json: bool) -> None:
         Column(head="missed", right=True, fits=False), "state",
     ]  # fmt: skip
     table(columns, [_row(one, now) for one in found])
+    if found and are_held:
+        stderr.say(
+            f"none of them fires now: process {facts.get('pid')} has them paused (p in polos dev, --no-schedules)",
+            "yellow",
+        )
     if not found:
         stderr.say('no schedules: declare one with @workflow(schedule="0 9 * * *"), and start polos worker', "dim")
 

@@ -56,6 +56,6 @@ def command(
         stderr.say(f"started {len(done.started)}: execution {numbers}{later}")
     if done.created and not done.woken and not done.started:
         stderr.warn(
-            f"nothing waits for an event on {topic!r} now",
-            "it is kept: an execution that is running already will still see it",
+            f"it woke and started nothing: nothing waits on {topic!r} for an event with such data now",
+            "it is kept: who asks later, or gathers a batch, has it; polos why tells of a wait which events it passed over",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ from tests.dev.place import PATIENCE, Dev, is_alive, wait_until
 
 LOAD = """
 import asyncio
+import json
 from pathlib import Path
 from polos import WorkflowContext, workflow
 
@@ -330,3 +332,37 @@ def test_two_hundred_saves_in_twenty_seconds(dev: Start) -> None:
 
     wait_until(serves_the_last, "the code that was saved last is served")
     wait_until(lambda: len(server.children()) == 1, "there is one process")
+
+
+def test_paused_schedules_are_said_wherever_they_are_listed(dev: Start) -> None:
+    server = dev("--no-schedules", flow="""
+        from polos import SchedulePayload, WorkflowContext, workflow
+
+        @workflow(schedule="0 9 * * *")
+        async def report(ctx: WorkflowContext, slot: SchedulePayload) -> None: ...
+    """)  # fmt: skip
+    server.until("live")
+    listed = [json.loads(line) for line in server.polos("schedules", "--json").splitlines()]
+    assert listed[0]["held"] is True and listed[0]["paused"] is False
+    assert server.stop() == 0
+    assert json.loads(server.polos("schedules", "--json").splitlines()[0])["held"] is False
+
+
+def test_another_worker_of_the_project_with_other_code_is_named(dev: Start) -> None:
+    server = dev()
+    server.until("live")
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "polos_cli", "worker"],
+        cwd=server.folder,
+        env=server.env,
+        text=True,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert worker.stderr is not None and "worker of" in worker.stderr.readline()
+        server.edit(('"ship one"', '"ship two"'))
+        server.until("live")
+        assert f"process {worker.pid} works for this project, too" in server.until("warning")["message"]
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=30)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from polos.core.model import Event, Kind, Outcome, Stored
 from polos.errors import AlreadyResumed, ExecutionEnded, UnknownExecution, UsageError
 from polos.store.sql.completion import complete, is_ended
@@ -22,7 +24,7 @@ def resume(execution_id: str, key: str, data: Stored, answer_id: str, now: int) 
     if answered:
         raise AlreadyResumed(
             f"{key!r} of execution {number} has its answer already",
-            hint=f"see it: polos show {number} --step {key}",
+            hint=f"see it: polos show {number} --step {shlex.quote(key)}",
         )
     yield from _check_suspend(number, key)
     if is_ended(status):

@@ -172,7 +172,7 @@ class ExecutionList(Lines):
         row, now = self.rows[index], self._clock.now()
         age = show_duration(max(0, now - row.created_at))
         took = "" if row.ended_at is None else show_duration(max(0, row.ended_at - row.created_at))
-        name = f"└ {row.workflow_id}" if row.is_child else row.workflow_id
+        name = f"↳ {row.workflow_id}" if row.is_child else row.workflow_id
         pieces = [piece(" "), sign(row.status), piece(f" {row.number:>6} ", "dim")]
         if width >= 60:
             pieces.append(piece(short_end(row.id) + " ", "dim"))
