@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from polos.authoring.payload import instant, microseconds
+from polos.authoring.registry import Registry
+from polos.authoring.workflow import Workflow
 from polos.client.bundle import SUFFIX, BundleClient
 from polos.client.client import Client, PolosClient
 from polos.clock import Clock, StoppedClock, SystemClock
@@ -29,8 +31,25 @@ def settings_for(database: str | None = None) -> Settings:
     return load_settings(overrides={"database": database})
 
 
-def warn_of_broken(error: LoadError) -> None:
-    """Says that a module could not be imported, where it is not what was asked for."""
+def workflow_here(settings: Settings, name: str) -> Workflow:
+    """Returns a workflow of the project, or of a file; says which other modules could not be imported. See `workflow_named`."""
+    from polos.local.project import workflow_named
+    from polos.worker.slow import watched_import
+
+    with watched_import(stderr.warn):
+        return workflow_named(settings, name, _warn_of_broken)
+
+
+def modules_here(settings: Settings, passes_over: bool = True) -> Registry:
+    """Imports the project's modules, as far as there are any; `passes_over`: those that cannot be are said, and left out."""
+    from polos.local.project import load_if_there
+    from polos.worker.slow import watched_import
+
+    with watched_import(stderr.warn):
+        return load_if_there(settings, _warn_of_broken if passes_over else None)
+
+
+def _warn_of_broken(error: LoadError) -> None:
     stderr.warn(f"{error.message}; its workflows are left out")
 
 

@@ -11,7 +11,6 @@ import ctypes
 import os
 import signal
 import sys
-import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
-_SLOW_AFTER = 5.0
 _DIED_ALONE = 3
 _FAULTY = 4
 
@@ -39,15 +37,14 @@ def main(descriptor: int, parent: int) -> None:
     assert order["do"] == "load", order
     settings: dict[str, Any] = order["settings"]
     _call_it("polos-worker")
-    loaded = threading.Event()
-    threading.Thread(target=_say_where_it_is, args=(server, loaded), daemon=True).start()
+    from polos.worker.slow import watched_import
+
     try:
-        manifest, registry, root = _load(settings)
+        with watched_import(lambda text: server.send({"is": "warned", "text": text})):
+            manifest, registry, root = _load(settings)
     except Exception as error:  # of the user's modules, whatever they raise
         _refuse(server, error)
         return
-    finally:
-        loaded.set()
     server.send({"is": "loaded", "manifest": manifest})
     with asyncio.Runner() as runner:
         runner.run(_serve(server, settings, registry, root, manifest["code"]))
@@ -75,7 +72,8 @@ def _import_polos() -> None:
     import polos.local.host
     import polos.local.project
     import polos.store.sqlite.reader
-    import polos.wire.remote  # noqa: F401
+    import polos.wire.remote
+    import polos.worker.slow  # noqa: F401
 
 
 def _load(settings: dict[str, Any]) -> tuple[dict[str, Any], Any, Path]:
@@ -184,17 +182,6 @@ def _call_it(name: str) -> None:
     """Gives the process a name for `ps` and `top`, where that can be."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
-
-
-def _say_where_it_is(server: ChildEnd, loaded: threading.Event) -> None:
-    """Names the line at which an import stands still, once."""
-    if loaded.wait(_SLOW_AFTER):
-        return
-    from polos.worker.heartbeat import user_lines
-
-    lines = user_lines(sys._current_frames().get(threading.main_thread().ident or 0))
-    where = lines[0] if lines else "outside your modules"
-    server.send({"is": "warned", "text": f"the import of your modules has taken {_SLOW_AFTER:g} s by now: {where}"})
 
 
 if __name__ == "__main__":

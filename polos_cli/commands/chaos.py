@@ -11,12 +11,12 @@ import typer
 
 from polos.core import jsontext
 from polos.errors import UsageError
-from polos.local.project import load_environment, workflow_named
+from polos.local.project import load_environment
 from polos.testing.chaos import Crashed, Plan, Undisturbed, crashes, undisturbed
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout, style
 from polos_cli.output.sanitize import join, sanitize
-from polos_cli.session import settings_for
+from polos_cli.session import settings_for, workflow_here
 
 _WHEN = {"before": "before its body", "after": "after its body", "waiting": "while it waits"}
 
@@ -38,7 +38,7 @@ def command(
     """
     settings = settings_for()
     load_environment(settings)
-    found = workflow_named(settings, workflow)
+    found = workflow_here(settings, workflow)
     payload = read_input(input or [], found.input_schema())
     found.encode_input(payload)  # a bad payload is refused here
     plan = Plan(

@@ -16,11 +16,11 @@ from polos.core.forks import Cut
 from polos.core.manifest import WorkerInfo
 from polos.core.model import Execution
 from polos.errors import UsageError
-from polos.local.project import load_environment, load_if_there
+from polos.local.project import load_environment
 from polos_cli.options import read_input
 from polos_cli.output import stderr, stdout
 from polos_cli.output.sanitize import clip, sanitize
-from polos_cli.session import client_for, reading, run_async, runner_of, settings_for, warn_of_broken
+from polos_cli.session import client_for, modules_here, reading, run_async, runner_of, settings_for
 from polos_cli.view.edits import done_again, edited_part, plan_lines
 
 
@@ -46,7 +46,7 @@ def command(
     settings = settings_for(database)
     load_environment(settings)
     if other is not SAME:
-        load_if_there(settings, warn_of_broken)  # whose types the input is to fit
+        modules_here(settings)  # whose types the input is to fit
     source, plan, made, runner = run_async(_fork(execution, at, other, changes, dry_run, database))
     if as_json:
         stdout.document(

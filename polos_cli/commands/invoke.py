@@ -13,11 +13,10 @@ from polos.client.client import PolosClient
 from polos.core.durations import SECOND, parse_duration, show_duration
 from polos.core.status import TERMINAL, Status
 from polos.errors import UsageError
-from polos.local.project import workflow_named
 from polos.settings import Settings
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, owner_facts, run_async, runner_of, settings_for, warn_of_broken
+from polos_cli.session import client_for, owner_facts, run_async, runner_of, settings_for, workflow_here
 
 
 def command(
@@ -33,7 +32,7 @@ def command(
     is_there = settings.database.startswith("http") and not workflow.partition(":")[0].endswith(".py")
     found: Workflow | None = None
     if not is_there:  # else the server's code is what counts
-        found = workflow_named(settings, workflow, warn_of_broken)
+        found = workflow_here(settings, workflow)
     seconds = None
     if delay is not None:
         try:

@@ -13,11 +13,11 @@ import typer
 from polos.client.client import Client
 from polos.dev.replaying import Report, all_unfinished, debug, replay
 from polos.errors import UsageError
-from polos.local.project import load_environment, load_if_there, workflow_named
+from polos.local.project import load_environment
 from polos_cli import errors
 from polos_cli.output import stderr, stdout, style
 from polos_cli.output.sanitize import join, sanitize
-from polos_cli.session import clock, reading, run_async, settings_for, warn_of_broken
+from polos_cli.session import clock, modules_here, reading, run_async, settings_for, workflow_here
 
 JUNIT = Path("polos-replay.xml")
 _LOOKS = {"matches": "completed", "diverges": "failed", "differs": "blocked", "unknown": "blocked"}
@@ -52,9 +52,9 @@ def command(
     settings = settings_for(database)
     load_environment(settings)
     if workflow is not None:
-        workflow_named(settings, workflow)
+        workflow_here(settings, workflow)
     else:
-        load_if_there(settings, None if every else warn_of_broken)
+        modules_here(settings, passes_over=not every)
     if debugs:
         reference, step = [*(execution or ()), None][:2]
         report = run_async(_debug(str(reference), step, database))

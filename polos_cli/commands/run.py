@@ -17,13 +17,21 @@ from polos.core.model import Execution
 from polos.core.status import TERMINAL, Status
 from polos.errors import UnknownWorkflow, UsageError
 from polos.local.polos import Polos
-from polos.local.project import load_environment, load_if_there, workflow_named
+from polos.local.project import load_environment
 from polos.settings import Settings, make_project
 from polos.worker.identity import changed_on_disk
 from polos_cli import errors
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, execution_json, run_async, runner_of, settings_for, warn_of_broken
+from polos_cli.session import (
+    client_for,
+    execution_json,
+    modules_here,
+    run_async,
+    runner_of,
+    settings_for,
+    workflow_here,
+)
 from polos_cli.view.live import LiveView
 from polos_cli.view.prompt import ask_line
 
@@ -58,11 +66,11 @@ def command(
             client_for(database)  # says that there is no project
         wanted = None
         if workflow:
-            wanted = workflow_named(settings, workflow, warn_of_broken).id
+            wanted = workflow_here(settings, workflow).id
         else:
-            load_if_there(settings, warn_of_broken)
+            modules_here(settings)
         return run_async(_run(settings, None, None, attach, workflow, timeout, as_json, wanted))
-    found = workflow_named(settings, workflow, warn_of_broken)
+    found = workflow_here(settings, workflow)
     ask = ask_line if sys.stdin.isatty() and stderr.is_terminal() else None
     payload = read_input(input or [], found.input_schema(), ask)
     found.encode_input(payload)  # a bad payload is refused before the engine is started

@@ -19,6 +19,7 @@ from polos.core.ids import short_end
 from polos.core.model import Entry, Execution, FailedAttempt, Life, PendingWait, Stored
 from polos.core.status import TERMINAL, Status
 from polos.errors import UnknownExecution
+from polos.ports import ExecutionFilter
 from polos_cli.output import stdout, style
 from polos_cli.output.sanitize import clip, join, sanitize
 from polos_cli.session import clock, clock_time, execution_json, reading, rfc3339, run_async
@@ -91,6 +92,10 @@ async def _read(client: Client, execution: Execution) -> _Facts:
     access = client.access()
     feed = TreeFeed(client, execution)
     await feed.read()
+    family = ExecutionFilter(root_id=execution.root_id, limit=1_000, with_values=False)
+    for one in await access.read(lambda store: store.search(family)):
+        if one.number in feed.tree.executions:  # events tell of steps, not that it waits or is in a queue
+            feed.tree.executions[one.number].state = one.status.value
     entries = await access.read(lambda store: store.journal(execution.id))
     waits = await access.read(lambda store: store.waits(execution.id))
     attempts = await access.read(lambda store: store.attempts(execution.id))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from polos.client.bundle import BundleClient
 from polos.client.standing import facts_of
 from polos.core.explain import explain
 from polos.core.model import Execution
@@ -40,4 +43,9 @@ async def _explain(reference: str, database: str | None) -> tuple[Execution, Exp
     client, name = reading(reference, database)
     async with client:
         found = await client.get(name)
-        return found, explain(await facts_of(client, found, clock_of(client).now()))
+        explained = explain(await facts_of(client, found, clock_of(client).now()))
+        if isinstance(client, BundleClient):  # which is looked at as the file it is in, and nothing else is done to it
+            shows = tuple((f"polos show {shlex.quote(reference)}", what) for command, what in explained.commands
+                          if command == f"polos show {found.number}")  # fmt: skip
+            explained = replace(explained, commands=shows)
+        return found, explained

@@ -15,6 +15,7 @@ from polos.errors import UsageError
 from polos.local.polos import Polos
 from polos.local.project import load_environment, load_project
 from polos.settings import Settings, make_project
+from polos.worker.slow import watched_import
 from polos_cli import errors
 from polos_cli.output import stderr
 from polos_cli.session import run_async, settings_for
@@ -38,7 +39,8 @@ def command(
     names = load_environment(settings)
     if names:
         stderr.say(f"set from {settings.env_file}: {', '.join(names)}", "dim")
-    load_project(settings)
+    with watched_import(stderr.warn):
+        load_project(settings)
     if not len(REGISTRY):
         raise UsageError(
             f"there is no workflow in {settings.project_root or Path.cwd()}",

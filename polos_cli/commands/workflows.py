@@ -11,10 +11,9 @@ from polos.core.durations import show_duration
 from polos.core.forms import brief_of
 from polos.core.manifest import EventTrigger
 from polos.errors import NoProject
-from polos.local.project import load_if_there, workflow_named
 from polos_cli.output import stderr, stdout
 from polos_cli.output.tables import Column, table
-from polos_cli.session import settings_for, warn_of_broken
+from polos_cli.session import modules_here, settings_for, workflow_here
 
 
 def command(
@@ -24,11 +23,11 @@ def command(
     """List what the project defines, with input schemas."""
     settings = settings_for()
     if id is not None:
-        _one(workflow_named(settings, id, warn_of_broken), as_json)
+        _one(workflow_here(settings, id), as_json)
         return
     if settings.project_root is None:
         raise NoProject("there is no polos project here or in a folder above", hint="start one: polos init")
-    found = sorted(load_if_there(settings, warn_of_broken), key=lambda workflow: workflow.id)
+    found = sorted(modules_here(settings), key=lambda workflow: workflow.id)
     if as_json:
         for workflow in found:
             stdout.line(_json(workflow))
