@@ -63,7 +63,7 @@ class UnknownWorkflow(UsageError):
 
 
 class InvalidInput(UsageError):
-    """The payload does not fit the workflow's parameter.
+    """The payload does not fit the workflow's parameter, or an answer the form of its question.
 
     Attributes:
         errors: one ``(path, message)`` for each wrong field.
