@@ -86,7 +86,7 @@ def _as_json(base: Undisturbed, done: Iterator[Crashed]) -> int:
 
 def _shown(name: str, base: Undisturbed, done: Iterator[Crashed]) -> int:
     root, out = base.ran.executions[""], sys.stdout
-    stdout.data(sanitize(f"{name}: undisturbed, it {_ended(root)}; {len(base.crashes)} crashes to come"))
+    stdout.data(sanitize(f"{name}: undisturbed, it {_ended(root)}; up to {len(base.crashes)} crashes to come"))
     for path, key in sorted(base.unstable):
         what = f"{path.lstrip('/')} {key}".strip()
         _line(

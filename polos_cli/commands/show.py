@@ -147,7 +147,7 @@ def _whole(facts: _Facts) -> None:
         reason = orjson.loads(execution.blocked_reason)
         stdout.data(f"blocked {sanitize(str(reason.get('message')))}")
         stdout.data(f"        {sanitize(str(reason.get('hint')))}")
-    if execution.deaths:
+    if execution.deaths and execution.status not in (*TERMINAL, Status.BLOCKED):  # which the reason tells
         stdout.data(f"deaths  {execution.deaths} of the process since the last outcome")
     _next(facts)
 

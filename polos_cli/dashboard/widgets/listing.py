@@ -158,7 +158,8 @@ class ExecutionList(Lines):
         room = self._name_room(width)
         ident = f"{'number':>7} {'id':<6} " if width >= 60 else f"{'number':>7} "
         above = round(self.scroll_y)
-        newer = piece(f"   ↑ {above:,} newer (g)"[: max(0, room - 8)], "cyan") if above else piece("")
+        texts = (f"   {above:,} newer above (g)", f"   ↑{above:,}") if above else ()
+        newer = piece(next((text for text in texts if len(text) <= room - 8), ""), "cyan")
         pieces = [piece(f"  {ident}", "dim"), piece("workflow", "dim"), newer]
         pieces.append(piece(" " * (room - 8 - newer.cell_length)))
         return line([*pieces, piece(" status", "dim", 11), piece("age", "dim", 8, right=True),

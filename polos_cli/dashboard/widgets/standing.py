@@ -53,7 +53,8 @@ class StandingLine(Widget):
         one, width = self._standing, self.size.width
         pieces = [piece(f"{one.project}  ", "bold")]
         if one.problem:
-            return line([*pieces, piece(f"⚠ {one.problem}; trying again", "red")], width)
+            room = width - sum(one.cell_length for one in pieces)
+            return line([*pieces, piece(f"⚠ {_shortened(one.problem, room - 18)}; trying again", "red")], width)
         if one.is_bundle:
             pieces.append(piece("a bundle, which is only read  ", "yellow"))
         if self._narrowed:
@@ -67,3 +68,10 @@ class StandingLine(Widget):
         if not found:
             pieces.append(piece("no executions yet", "dim"))
         return line(pieces, width)
+
+
+def _shortened(text: str, room: int) -> str:
+    """Returns as much of a text as there is room for, in whole clauses, the first one at least."""
+    while len(text) > room and ": " in text:
+        text = text.rpartition(": ")[0]
+    return text
