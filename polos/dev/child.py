@@ -115,7 +115,7 @@ async def _serve(server: ChildEnd, settings: dict[str, Any], registry: Any, root
                 host = Host(
                     settings["database"], registry, durability=settings["durability"], may_own=False,
                     lease_seconds=settings["lease_seconds"], project=settings["project"], project_root=root,
-                    complete=True, is_checked=True, max_concurrent_workflows=settings["concurrency"],
+                    complete=True, is_checked=True, max_concurrent_workflows=settings["concurrency"], labels_lines=True,
                     on_warning=warn,
                 )  # fmt: skip
                 try:

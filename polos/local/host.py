@@ -38,6 +38,7 @@ class Host:
         is_heir: another owner of the database is asked to let it go.
         may_own: False: it attaches to an owner, and waits for one.
         is_checked: the code was checked against all unfinished executions, see `WorkerInfo`.
+        echo: what workflows print is also printed; `labels_lines`: with whose it is before each line.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Host:
         project_root: Path | None = None,
         complete: bool = False,
         echo: bool = True,
+        labels_lines: bool = False,
         on_warning: Callable[[str], None] | None = None,
     ) -> None:
         self.url = url
@@ -65,7 +67,7 @@ class Host:
         self._is_heir, self._may_own, self._is_checked = is_heir, may_own, is_checked
         self._max_concurrent, self._max_hot = max_concurrent_workflows, max_hot
         self._project, self._complete, self._project_root = project, complete, project_root
-        self._capture = Capture(echo)
+        self._capture = Capture(echo, labels_lines)
         self._on_warning = on_warning or _warn
         self._tasks: list[asyncio.Task[None]] = []
         self.fault: asyncio.Future[BaseException] | None = None

@@ -150,7 +150,9 @@ class Bodies:
 
     def log_scope(self, key: str | None, attempt: int) -> Scope:
         """Returns where lines of a body go; key None: the workflow's own, of which a replay stores none again."""
-        return Scope(self._take_line, key, attempt, self._stored_lines if key is None else 0)
+        who = f"{self.execution.workflow_id} #{self.execution.number}"
+        label = f"         │ {who}{f' {key}' if key is not None else ''}: "
+        return Scope(self._take_line, key, attempt, self._stored_lines if key is None else 0, label)
 
     def _take_line(self, scope: Scope, text: str, level: str, stream: str) -> bool:
         number = scope.count

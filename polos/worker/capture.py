@@ -18,12 +18,18 @@ _LEVEL = {"stdout": "INFO", "stderr": "WARNING"}
 
 
 class Scope:
-    """Where lines of one attempt (or of the workflow's own code) go. Not thread-safe; lines may come from threads."""
+    """Where lines of one attempt (or of the workflow's own code) go. Not thread-safe; lines may come from threads.
+
+    `label`: whose they are, for those who are shown the lines of many.
+    """
 
     def __init__(
-        self, take: Callable[[Scope, str, str, str], bool], step_key: str | None, attempt: int, stored: int = 0
-    ) -> None:
+        self, take: Callable[[Scope, str, str, str], bool], step_key: str | None, attempt: int, stored: int = 0,
+        label: str = "",
+    ) -> None:  # fmt: skip
         self._take = take
+        self.label = label
+        self._unsaid: dict[str, str] = {}
         self.step_key = step_key
         self.attempt = attempt
         self.count = 0
@@ -62,8 +68,20 @@ class Scope:
         text = text[:_LINE_LIMIT].encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot be stored
         return self._take(self, text, level, stream)
 
+    def labelled(self, text: str, stream: str) -> str:
+        """Returns the whole lines of what is to be shown, each with its label; the rest waits for its end."""
+        text = self._unsaid.pop(stream, "") + text
+        *lines, rest = text.split("\n")
+        if len(rest) > _LINE_LIMIT:
+            lines, rest = [*lines, rest], ""
+        if rest:
+            self._unsaid[stream] = rest
+        return "".join(f"{self.label}{line}\n" for line in lines)
+
     def flush(self) -> None:
         """Passes on what was printed without a newline at the end, and says how many lines were dropped."""
+        for stream in list(self._unsaid):
+            _capturing.show(stream, self.labelled("\n", stream))
         for stream, parts in self._partial.items():
             if text := "".join(parts):
                 self.line(text, _LEVEL[stream], stream)
@@ -100,8 +118,10 @@ class _Tee(io.TextIOBase):
         if scope is None or not isinstance(text, str):
             return self.own.write(text)
         if scope.write(text, self._stream) and _capturing.echoes:
-            with _outside():
-                self.own.write(text)
+            shown = scope.labelled(text, self._stream) if _capturing.labels else text
+            if shown:  # whole lines in one piece: other threads and processes write there, too
+                with _outside():
+                    self.own.write(shown)
         return len(text)
 
     def flush(self) -> None:
@@ -167,12 +187,12 @@ class _Capturing:
         self._own_call: Any = None
         self._own_enabled: Any = None
         self._own_show: Any = None
-        self.echoes = False
+        self.echoes = self.labels = False
 
     def add(self, user: Capture) -> None:
         with self._lock:
             self._users.append(user)
-            self.echoes = any(user.echo for user in self._users)
+            self._count()
             self._wrap_streams()  # for each: the program may have put others in their place meanwhile
             if len(self._users) == 1:
                 self._hook()
@@ -182,9 +202,20 @@ class _Capturing:
             if user not in self._users:
                 return
             self._users.remove(user)
-            self.echoes = any(user.echo for user in self._users)
+            self._count()
             if not self._users:
                 self._unhook()
+
+    def _count(self) -> None:
+        self.echoes = any(user.echo for user in self._users)
+        self.labels = any(user.is_labelled for user in self._users)
+
+    def show(self, name: str, text: str) -> None:
+        """Shows what was held back of a stream's line."""
+        for stream, own, _ in self._streams:
+            if stream == name:
+                own.write(text)
+                return
 
     def wrap_again(self) -> None:
         """Wraps streams that were put in place since: a test runner does that before each of its phases."""
@@ -261,10 +292,15 @@ _capturing = _Capturing()
 
 
 class Capture:
-    """One engine's share in the capture. `echo`: what is captured is also printed, if any engine here wants it."""
+    """One engine's share in the capture.
 
-    def __init__(self, echo: bool = True) -> None:
-        self.echo = echo
+    Args:
+        echo: what is captured is also printed, if any engine here wants it.
+        is_labelled: each printed line says whose it is.
+    """
+
+    def __init__(self, echo: bool = True, is_labelled: bool = False) -> None:
+        self.echo, self.is_labelled = echo, is_labelled
 
     def install(self) -> None:
         """Puts the capture in place: the standard streams, logging and the display of warnings."""

@@ -366,3 +366,30 @@ def test_another_worker_of_the_project_with_other_code_is_named(dev: Start) -> N
     finally:
         worker.terminate()
         worker.communicate(timeout=30)
+
+
+def test_what_workflows_print_says_whose_it_is(dev: Start) -> None:
+    """Line by line, whatever else is printed at that moment."""
+    server = dev(flow="""
+        import asyncio
+        import sys
+        from polos import WorkflowContext, workflow
+
+        def reserve() -> None:
+            print("reserving", end=" ")
+            print("one\\nand two")
+            sys.stdout.write("no end")
+
+        @workflow
+        async def order(ctx: WorkflowContext) -> str:
+            print("begins")
+            await asyncio.gather(*(ctx.step.run(key, reserve) for key in ("left", "right")))
+            return "done"
+    """)  # fmt: skip
+    server.until("live")
+    server.invoke()
+    server.until("event", type="workflow_finish")
+    expected = {"order #1: begins"} | {
+        f"order #1 {key}: {line}" for key in ("left", "right") for line in ("reserving one", "and two", "no end")
+    }
+    wait_until(lambda: {line.strip(" │") for line in server.printed} == expected, f"it is printed: {server.printed}")
