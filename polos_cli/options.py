@@ -30,16 +30,18 @@ def read_input(
     Raises:
         UsageError: it cannot be read.
     """
-    properties, required = _fields(schema or {})
+    plain = schema or {}
+    is_plain = plain.get("type") in ("string", "integer", "number", "boolean")
+    properties, required = _fields(plain)
     if not words:
         if required and ask:
             return _ask_missing({}, properties, required, ask)
-        is_one = (schema or {}).get("type") in ("string", "integer", "number", "boolean") and "default" not in (
-            schema or {}
-        )
-        return _asked(str((schema or {}).get("title") or "INPUT"), schema or {}, ask) if is_one and ask else None
+        needs_one = is_plain and "default" not in plain
+        return _asked(str(plain.get("title") or "INPUT"), plain, ask) if needs_one and ask else None
     if len(words) == 1 and not _PAIR.fullmatch(words[0]):
         return _whole(words[0])
+    if is_plain and len(words) == 1 and (words[0].partition("=")[0]).rstrip(":") == str(plain.get("title")):
+        return next(iter(_pairs(words, lambda _, text: read_value(text, plain)).values()))  # the parameter by its name
     payload = _pairs(words, lambda name, text: read_value(text, properties.get(name, {})))
     return _ask_missing(payload, properties, required, ask) if ask else payload
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import orjson
 import typer
 
+from polos.authoring.registry import unknown
 from polos.authoring.workflow import Workflow
 from polos.core.durations import show_duration
 from polos.core.forms import brief_of
-from polos.core.manifest import EventTrigger
+from polos.core.manifest import Declared, EventTrigger
 from polos.errors import NoProject
 from polos_cli.output import stderr, stdout
 from polos_cli.output.tables import Column, table
-from polos_cli.session import modules_here, settings_for, workflow_here
+from polos_cli.session import client_for, modules_here, run_async, settings_for, workflow_here
 
 
 def command(
@@ -22,6 +24,9 @@ def command(
 ) -> None:
     """List what the project defines, with input schemas."""
     settings = settings_for()
+    if settings.database.startswith("http"):  # what the server's workers have told of
+        _told(run_async(_declared()), id, as_json)
+        return
     if id is not None:
         _one(workflow_here(settings, id), as_json)
         return
@@ -37,6 +42,35 @@ def command(
     table([Column(head="id", fits=False), "input", "started by", "about"], rows)
     if not found:
         stderr.say(f"no workflows in {', '.join(settings.modules)}", "dim")
+
+
+async def _declared() -> list[Declared]:
+    async with client_for() as client:
+        return await client.access().read(lambda store: store.declared())
+
+
+def _told(found: list[Declared], id: str | None, as_json: bool) -> None:
+    abouts = {one.workflow_id: orjson.loads(one.about or "{}") for one in found}
+    if id is not None and id not in abouts:
+        raise unknown(id, abouts)
+    wanted = {id: abouts[id]} if id is not None else dict(sorted(abouts.items()))
+    if as_json:
+        for name, about in wanted.items():
+            stdout.line({"kind": "workflow", "v": 1, "id": name, "description": about.get("description"),
+                         "site": about.get("site"), "input_schema": about.get("input_schema")})  # fmt: skip
+        if id is None:
+            stdout.line({"kind": "end", "v": 1, "reason": "complete"})
+    elif id is not None:
+        about = wanted[id]
+        stdout.data(f"{id}  ({about.get('site')})")
+        if about.get("description"):
+            stdout.data(str(about["description"]))
+        stdout.data("input schema:")
+        stdout.data(stdout.to_json(about.get("input_schema"), indent=True))
+    else:
+        rows = [[name, brief_of(about.get("input_schema") or {}), str(about.get("description") or "").partition("\n")[0]]
+                for name, about in wanted.items()]  # fmt: skip
+        table([Column(head="id", fits=False), "input", "about"], rows)
 
 
 def _one(workflow: Workflow, as_json: bool) -> None:

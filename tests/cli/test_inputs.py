@@ -202,6 +202,13 @@ def test_a_database_that_is_none_exits_7(tmp_path: Path, capsys: pytest.CaptureF
     assert "secret" not in capsys.readouterr().err
 
 
+def test_a_plain_value_may_be_named() -> None:
+    schema = {"title": "count", "type": "integer"}
+    assert read_input(["count=3"], schema) == 3 and read_input(["count:=4"], schema) == 4
+    assert read_input(["other=3"], schema) == {"other": 3}, "which the workflow refuses"
+    assert read_input(["name=3"], {"title": "name", "type": "string"}) == "3"
+
+
 def test_a_plain_value_is_asked_for_by_its_name_until_it_fits() -> None:
     answers = iter(["many", "", "3"])
     asked: list[str] = []

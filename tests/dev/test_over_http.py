@@ -36,6 +36,10 @@ def test_commands_speak_to_a_server(dev: Callable[..., Dev]) -> None:
     typed("cancel", str(other))
     assert json.loads(typed("show", str(other), "--json"))["status"] == "cancelled"
     assert "order" in typed("workflows")
+    listed = [json.loads(line) for line in typed("workflows", "--json").splitlines()]
+    assert [one.get("id") for one in listed] == ["order", None], "what the server's workers have told of"
+    assert json.loads(typed("workflows", "order", "--json"))["input_schema"] == {"type": "null"}
+    assert "did you mean 'order'" in typed("workflows", "odrer", code=3)
     # Another program's token is not this project's; and what runs workflows needs the database itself.
     assert "this token is not the server's" in typed("ps", code=2, POLOS_TOKEN="another")
     for words in (["run", "order"], ["worker"]):
