@@ -135,7 +135,12 @@ def _input(field: FormField, begin: str) -> str:
     if field.kind == "json":
         area = f'<textarea id="f-{name}" name="{name}" rows="4"{required}>{value}</textarea>'
         return f'<label for="f-{name}">{label} (JSON)</label>{area}'
-    kind = 'type="number" step="any"' if field.kind in ("number", "integer") else 'type="text"'
+    rules = dict(field.rules)
+    kind = 'type="text"'
+    if field.kind in ("number", "integer"):
+        kind = f'type="number" step="{"1" if field.kind == "integer" else "any"}"'
+    limits = (("minimum", "min"), ("maximum", "max"), ("minLength", "minlength"), ("maxLength", "maxlength"))
+    kind += "".join(f' {word}="{rules[rule]}"' for rule, word in limits if rule in rules)
     return f'<label for="f-{name}">{label}</label><input id="f-{name}" name="{name}" value="{value}" {kind}{required}>'
 
 

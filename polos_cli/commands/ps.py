@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -52,7 +53,7 @@ def command(
         Column(head="took", right=True, fits=False),
         "what",
     ]
-    table(columns, [_row(e, waits.get(e.id, []), now) for e in found])
+    table(columns, [_row(e, depth, waits.get(e.id, []), now) for e, depth in _families(found)])
     if not found:
         stderr.say(
             "no executions" + (" like that" if status or workflow or since else " yet: polos run WORKFLOW"),
@@ -82,7 +83,24 @@ async def _list(
         await client.close()
 
 
-def _row(execution: Execution, waits: list[PendingWait], now: int) -> list[str | Cell]:
+def _families(found: list[Execution]) -> Iterator[tuple[Execution, int]]:
+    """Yields executions, each with how deep it stands: children under their parent, the family with the newest one first."""
+    here = {one.id for one in found}
+    children: dict[str, list[Execution]] = {}
+    tops: list[Execution] = []
+    for one in found:
+        (children.setdefault(one.parent_id, []) if one.parent_id in here else tops).append(one)
+    newest: dict[str, int] = {}
+    for one in found:  # newest first: a parent comes behind its children
+        newest[one.id] = max([one.number, *(newest[child.id] for child in children.get(one.id, ()))])
+    left = [(one, 0) for one in sorted(tops, key=lambda one: newest[one.id])]
+    while left:
+        one, depth = left.pop()
+        yield one, depth
+        left += [(child, depth + 1) for child in children.get(one.id, ())]
+
+
+def _row(execution: Execution, depth: int, waits: list[PendingWait], now: int) -> list[str | Cell]:
     took = "" if execution.ended_at is None else show_duration(execution.ended_at - execution.created_at)
     age = show_duration(now - execution.created_at)
     number = f"{execution.number}"
@@ -94,7 +112,8 @@ def _row(execution: Execution, waits: list[PendingWait], now: int) -> list[str |
             what += f", {show_duration(max(0, first.deadline - now))} left"
         if len(waits) > 1:
             what += f" (+{len(waits) - 1})"
-    name = execution.workflow_id if execution.parent_id is None else f"↳ {execution.workflow_id}"
+    sign = "  " * (depth - 1) + "└ " if depth else "↳ " if execution.parent_id is not None else ""
+    name = sign + execution.workflow_id
     return [number, short_end(execution.id), name, status_cell(execution.status.value), age, took, what]
 
 

@@ -14,7 +14,7 @@ FORM = {
     "question": "Ship <b>it</b>?",
     "form": {
         "properties": {
-            "count": {"type": "integer", "description": "How many"},
+            "count": {"type": "integer", "description": "How many", "maximum": 10},
             "size": {"type": "string", "enum": ["small", "large"]},
             "gift": {"type": "boolean", "default": False},
             "note": {"type": "string"},
@@ -51,6 +51,7 @@ async def test_a_form_is_made_of_the_data_and_checked(served: Served) -> None:
     approval = await served.asking(FORM)
     async with browser(served) as page:
         shown = await page.get(approval["url"])
+        assert 'type="number" step="1" max="10"' in shown.text
         assert "How many" in shown.text and "<option" in shown.text and 'type="checkbox"' in shown.text
         assert "&lt;b&gt;it&lt;/b&gt;" in shown.text and "<b>it" not in shown.text, "what is stored is text"
         wrong = await post(page, served, approval["url"], count="x", size="huge")
