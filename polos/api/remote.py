@@ -67,7 +67,7 @@ class HttpStore:
         except ImportError as error:
             raise UsageError(f"a client of {url} needs httpx", hint="pip install 'polos-engine[http]'") from error
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._url = url.rstrip("/")
+        self._url, self._has_token = url.rstrip("/"), bool(token)
         self._http: httpx.AsyncClient = httpx.AsyncClient(
             base_url=f"{self._url}/api/v1", headers=headers, timeout=httpx.Timeout(ANSWERED_WITHIN, connect=5.0),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20), trust_env=False,
@@ -100,6 +100,11 @@ class HttpStore:
                 TypeAdapter(gives).validate_json(answer.content)
                 if not _is_model(gives)
                 else gives.model_validate_json(answer.content)
+            )
+        if answer.status_code == 401:
+            raise UsageError(
+                f"{self._url} wants its token, and was shown {'another one' if self._has_token else 'none'}",
+                hint="set POLOS_TOKEN to it: the server's own POLOS_TOKEN, or what its .polos/server.json says",
             )
         raise _error_of(answer.status_code, answer.content, self._url)
 

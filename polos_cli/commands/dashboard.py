@@ -10,7 +10,7 @@ import typer
 
 from polos.client.bundle import BundleClient
 from polos.client.client import PolosClient
-from polos.errors import UsageError
+from polos.errors import NoEngine, StoreUnavailable, UsageError
 from polos_cli.output import style
 from polos_cli.session import clock_of, reading, run_async, settings_for
 
@@ -51,6 +51,10 @@ async def _show(
     from polos_cli.dashboard.reading import Reading
 
     async with client:
+        try:
+            await client.access().read(lambda store: store.counts())
+        except (NoEngine, StoreUnavailable):
+            pass  # it may come: it is asked again and again
         is_bundle = isinstance(client, BundleClient)
         is_own = database is None or settings_for().database == settings_for(database).database
         actions = Actions(client, CommandLine(None if is_own else database, bundle))

@@ -10,13 +10,16 @@ import typer
 from polos.authoring.handle import ExecutionHandle
 from polos.authoring.workflow import Workflow
 from polos.client.client import PolosClient
+from polos.client.standing import facts_of
 from polos.core.durations import SECOND, parse_duration, show_duration
+from polos.core.explain import explain
+from polos.core.standing import Why
 from polos.core.status import TERMINAL, Status
 from polos.errors import UsageError
 from polos.settings import Settings
 from polos_cli.options import FORMS, read_input
 from polos_cli.output import stderr, stdout
-from polos_cli.session import client_for, owner_facts, run_async, runner_of, settings_for, workflow_here
+from polos_cli.session import client_for, clock, owner_facts, run_async, runner_of, settings_for, workflow_here
 
 
 def command(
@@ -84,7 +87,8 @@ async def _whither(client: PolosClient, handle: ExecutionHandle, delay: float | 
         return f"is {execution.status.value}: polos show {handle.number}"
     if delay:
         return f"starts in {show_duration(round(delay * SECOND))}, in process {runner.pid}: polos show {handle.number}"
-    before = await client.access().read(lambda store: store.place_in_line(execution.id)) if execution.queue else 0
-    if execution.status is Status.QUEUED and before:
-        return f"is in the queue {execution.queue!r}, behind {before}: polos why {handle.number}"
+    if execution.status is Status.QUEUED and execution.queue:
+        told = explain(await facts_of(client, execution, clock.now()))
+        if told.why is Why.IN_QUEUE:
+            return f"is queued: {told.headline}"
     return f"runs in process {runner.pid}: polos show {handle.number}"

@@ -117,7 +117,8 @@ class Actions:
             await self.client.retry(one)
             return f"{one.number} is tried again"
 
-        told = (f"Completed steps that may run again: {', '.join(again)}",) if again else ()
+        told = [f"It goes on at {one.cause_key!r}, which runs again."] if one.cause_key else []
+        told += [f"Completed steps that may run again: {', '.join(again)}"] if again else []
         words = ["retry", str(one.number), *(["--yes"] if again else [])]
         return Deed(does, self.line.text(*words), (f"Retry {one.number} ({one.workflow_id})?", *told))
 

@@ -54,6 +54,10 @@ def _live(live: Live, out: TextIO) -> Iterator[Clean]:
     saved = f"{_files(live.files)}  " if live.files else ""
     check = _sign("completed", out)
     told = _continues(live.checked, " on the new code" if live.files else "")
+    if live.generation == 1:
+        names = ", ".join(live.manifest.workflows[:SHOWN]) + (", …" if len(live.manifest.workflows) > SHOWN else "")
+        count = len(live.manifest.workflows)
+        told = f"{count} workflow{'' if count == 1 else 's'} ({names})" + (f"   {told}" if told else "")
     yield join((sanitize(saved), style.paint(f"{check} {live.took_ms} ms", "green", out),
                 sanitize(f" → code {live.manifest.code}{'   ' + told if told else ''}")))  # fmt: skip
     yield from _misfits(live.checked, out)

@@ -47,6 +47,12 @@ class ViewExecution:
     children: list[ViewExecution] = field(default_factory=list)
     cut_short: list[str] = field(default_factory=list)
 
+    @property
+    def seems(self) -> str:
+        """Its state, as far as it can be told from its steps alone: events tell of those, not that an execution waits."""
+        open_ = [step.state for step in self.steps.values() if step.ended_at is None]
+        return "waiting" if self.state == "running" and open_ and set(open_) <= {"waiting", "retrying"} else self.state
+
 
 @dataclass(slots=True, kw_only=True)
 class ViewTree:

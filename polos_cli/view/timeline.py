@@ -148,7 +148,7 @@ def bar_of(step: ViewStep, now: int, scale: Scale, columns: int) -> list[Run]:
     cells = [" "] * columns
     looks: list[Style] = ["plain"] * columns
     look = style.look(step.state).style
-    for since, until, sort in spans_of(step, now):
+    for since, until, sort in sorted(spans_of(step, now), key=lambda span: _ABOVE.index(span[2])):
         sign, shown = _SIGNS[sort]
         left, right = scale.column(since, columns), scale.column(until, columns)
         for at in range(left, max(left + 1, right if scale.place(until) < 1.0 else columns)):
@@ -161,6 +161,8 @@ def bar_of(step: ViewStep, now: int, scale: Scale, columns: int) -> list[Run]:
     return _runs(cells, looks)
 
 
+_ABOVE = ("delay", "wait", "failed", "work")
+"""What is drawn above what, where they share a column."""
 _SIGNS: dict[str, tuple[str, Style | None]] = {
     "work": ("█", None), "failed": ("█", "red"), "delay": ("┄", "dim"), "wait": ("░", None),
 }  # fmt: skip

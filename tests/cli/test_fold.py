@@ -91,3 +91,10 @@ def test_an_answer_that_comes_before_its_question_is_no_step() -> None:
     assert folded(step(1, "resume", "ask", "suspend")).steps == {}
     view = folded(step(1, "wait_start", "ask", "suspend"), step(2, "resume", "ask", "suspend"))
     assert view.steps["ask"].state == "waiting", "its end is told by itself"
+
+
+def test_an_execution_of_which_all_that_is_open_waits_seems_to_wait() -> None:
+    assert folded(step(1, "step_start", "book")).seems == "running"
+    assert folded(step(1, "step_start", "book"), step(2, "wait_start", "paid", "event")).seems == "running"
+    waits = step(1, "step_start", "book"), step(2, "step_finish", "book"), step(2, "wait_start", "paid", "event")
+    assert folded(*waits).seems == "waiting" and folded(*waits).state == "running"

@@ -313,6 +313,20 @@ async def test_a_filter_that_finds_nothing_or_is_none_says_so(tmp_path: Path) ->
         await shown.sees("there is none of: faild (did you mean failed?)")
 
 
+async def test_a_dialog_takes_its_first_answer(tmp_path: Path) -> None:
+    """Two keys that come at once, or one that a person holds down."""
+    async with opened(tmp_path) as (engine, shown):
+        await engine.invoke(FLOWS["fails"], {})
+        await shown.until(lambda: shown.listed == [(1, "failed")])
+        for keys in (("n", "n"), ("escape", "escape"), ("y", "y")):
+            await shown.press("r")
+            await shown.asked(Confirm)
+            await shown.sees("It goes on at 'divide', which runs again")
+            await shown.press(*keys)
+            await shown.until(lambda: len(shown.app.screen_stack) == 1)
+        await shown.until(lambda: any("is tried again" in one for one in shown.said))
+
+
 async def test_a_key_that_comes_twice_asks_once(tmp_path: Path) -> None:
     async with opened(tmp_path) as (engine, shown):
         await engine.invoke(FLOWS["approval"], {})

@@ -41,6 +41,6 @@ def test_commands_speak_to_a_server(dev: Callable[..., Dev]) -> None:
     assert json.loads(typed("workflows", "order", "--json"))["input_schema"] == {"type": "null"}
     assert "did you mean 'order'" in typed("workflows", "odrer", code=3)
     # Another program's token is not this project's; and what runs workflows needs the database itself.
-    assert "this token is not the server's" in typed("ps", code=2, POLOS_TOKEN="another")
+    assert "wants its token, and was shown another one" in typed("ps", code=2, POLOS_TOKEN="another")
     for words in (["run", "order"], ["worker"]):
         assert "what runs workflows needs the database itself" in typed(*words, code=2)

@@ -33,10 +33,17 @@ class Dialog(ModalScreen[T]):
     Dialog Select:focus > SelectCurrent #label { text-style: reverse; }
     """
     BINDINGS: ClassVar = [Binding("escape", "leave", "leave")]
+    _has_answer = False
 
     def action_leave(self) -> None:
         """Closes it with nothing."""
-        self.dismiss(None)
+        self.answer(None)
+
+    def answer(self, value: T | None) -> None:
+        """Closes it with an answer: the first one counts, whatever else was typed by then."""
+        if not self._has_answer:
+            self._has_answer = True
+            self.dismiss(value)
 
     def say(self, text: str) -> None:
         """Says what is wrong."""
@@ -51,7 +58,10 @@ async def ask(app: App[Any], dialog: Screen[T | None]) -> T | None:
 
     A key that came twice, before the first had been seen to, asks once.
     """
-    return None if len(app.screen_stack) > 1 else await app.push_screen_wait(dialog)
+    if len(app.screen_stack) > 1:
+        return None
+    app.clear_notifications()  # they would lie over it
+    return await app.push_screen_wait(dialog)
 
 
 def told(text: str, **options: str) -> Static:

@@ -33,7 +33,7 @@ class Confirm(Dialog[str | None]):
         """Takes the answer."""
         if event.key in self._keys:
             event.stop()
-            self.dismiss(event.key)
+            self.answer(event.key)
         elif event.key == "n":
             event.stop()
-            self.dismiss(None)
+            self.answer(None)

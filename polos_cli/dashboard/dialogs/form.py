@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -76,7 +77,7 @@ class Form(Dialog[tuple[str, Any] | None]):
         hint = ", ".join(["JSON"] * (field.kind == "json") + ["optional"] * (not field.is_required))
         widget: YesNo | Select[str] | Input
         if field.kind == "boolean":
-            widget = YesNo(begin == "true")
+            widget = YesNo(None if not begin and not field.is_required else begin == "true")
         elif field.options:
             known = [(clip(sanitize(one), 60), one) for one in field.options]
             # With borders there is no room for the value in its one line.
@@ -85,16 +86,22 @@ class Form(Dialog[tuple[str, Any] | None]):
             widget = Input(begin, placeholder=hint)
         self._asks[widget] = field
         with Horizontal(classes="row"):
-            yield Label(f"{clip(sanitize(field.label), 40)}{kind}", markup=False)
+            named = field.label.lower().replace(" ", "_") == field.name.lower() or field.name == NAME
+            label = field.label if named else f"{field.name}: {field.label}"
+            yield Label(f"{clip(sanitize(label), 60)}{kind}", markup=False)
             yield widget
 
     def on_mount(self) -> None:
         """Begins where something is to be typed."""
         wanted = list(self.query("Input, Select, YesNo, TextArea"))
-        empty = [one for one in wanted if isinstance(one, Input) and not one.value]
+        wrong = [one for one in wanted if (field := self._asks.get(one)) and _is_named(field.name, self._wrong)]
+        empty = [
+            one
+            for one in wanted
+            if (isinstance(one, Input) and not one.value) or (isinstance(one, Select) and one.is_blank())
+        ]
         has_name = self._line is not None and bool(self._line[1])
-        first = (empty or wanted[1 if has_name and len(wanted) > 1 else 0 :])[:1]
-        for one in first:
+        for one in (wrong or empty or wanted[1 if has_name and len(wanted) > 1 else 0 :])[:1]:
             one.focus()
         self._preview()
         self.say(self._wrong)
@@ -106,7 +113,7 @@ class Form(Dialog[tuple[str, Any] | None]):
             if field is None:
                 continue
             if isinstance(one, YesNo):
-                typed[field.name] = "true" if one.value else "false"
+                typed[field.name] = "" if one.value is None else "true" if one.value else "false"
             elif isinstance(one, Select):
                 typed[field.name] = "" if one.is_blank() else str(one.value)
             elif isinstance(one, Input):
@@ -154,7 +161,7 @@ class Form(Dialog[tuple[str, Any] | None]):
         if mistakes:
             self.say("\n".join(mistakes))
         else:
-            self.dismiss((name, value))
+            self.answer((name, value))
 
     async def action_edit(self) -> None:
         """Goes over to JSON: in the editor where there is one, else here."""
@@ -183,3 +190,11 @@ def _begins(text: str) -> dict[str, str]:
     if not isinstance(found, dict):
         return {}
     return {name: one if isinstance(one, str) else jsontext.dumps(one) for name, one in found.items()}
+
+
+def _is_named(name: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None
+
+
+def _is_empty(one: Widget) -> bool:
+    return (isinstance(one, Input) and not one.value) or (isinstance(one, Select) and one.is_blank())

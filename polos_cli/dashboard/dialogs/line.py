@@ -33,4 +33,4 @@ class Line(Dialog[str | None]):
         if self._is_needed and not event.value.strip():
             self.say("nothing was typed")
             return
-        self.dismiss(event.value.strip())
+        self.answer(event.value.strip())

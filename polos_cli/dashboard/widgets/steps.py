@@ -159,7 +159,7 @@ class StepTree(Lines):
         keys, bars = self._columns(width)
         if found.step is None:
             one = found.execution
-            state = one.state if self._moment is not None else self._statuses.get(one.number, one.state)
+            state = one.seems if self._moment is not None else self._statuses.get(one.number, one.state)
             took = show_duration(max(0, (one.ended_at or now) - one.started_at))
             pieces = [piece(indent), sign(state), piece(f" {one.workflow_id} {one.number}  ", "bold"),
                       piece(f"{style.word(state)} {took}", style.look(state).style)]  # fmt: skip
