@@ -32,7 +32,9 @@ class Masker:
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        found = sorted({value for value in values if len(value) >= SHORTEST}, key=len, reverse=True)
+        whole = list(values)
+        lines = [line.strip() for value in whole if "\n" in value for line in value.split("\n")]  # as they are printed
+        found = sorted({value for value in (*whole, *lines) if len(value) >= SHORTEST}, key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, found))) if found else None
 
     def text(self, text: str) -> str:
@@ -52,21 +54,27 @@ class Masker:
             return text, []
         return json.dumps(masked_tree, ensure_ascii=False, separators=(",", ":")), found
 
-    def _tree(self, tree: Any, path: str, found: list[str]) -> Any:
+    def _tree(self, tree: Any, path: str, found: list[str], above: str = "") -> Any:
         if isinstance(tree, dict):
-            return {key: self._field(key, item, f"{path}/{_escaped(key)}", found) for key, item in tree.items()}
+            return {key: self._field(key, item, f"{path}/{_escaped(key)}", found, above) for key, item in tree.items()}
         if isinstance(tree, list):
-            return [self._tree(item, f"{path}/{index}", found) for index, item in enumerate(tree)]
+            return [self._tree(item, f"{path}/{index}", found, above) for index, item in enumerate(tree)]
         if isinstance(tree, str) and (masked := self.text(tree)) != tree:
             found.append(path)
             return masked
         return tree
 
-    def _field(self, key: str, item: Any, path: str, found: list[str]) -> Any:
-        if isinstance(item, str) and item and looks_secret(key):
+    def _field(self, key: str, item: Any, path: str, found: list[str], above: str) -> Any:
+        if isinstance(item, str) and item and (looks_secret(key) or _is_pair(above, key)):
             found.append(path)
             return MASK
-        return self._tree(item, path, found)
+        return self._tree(item, path, found, key)
+
+
+def _is_pair(above: str, key: str) -> bool:
+    """Tells whether two names below each other make one of a secret: ``{"card": {"number": ...}}``."""
+    upper, lower = _PARTS.findall(above), _PARTS.findall(key)
+    return bool(upper and lower) and (upper[-1].lower(), lower[0].lower()) in _PAIRS
 
 
 def _escaped(key: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,8 +13,9 @@ import orjson
 
 from polos.authoring.registry import Registry
 from polos.clock import Clock, SystemRng, TimeOrderedIds
+from polos.core import jsontext
 from polos.core.codec import plain
-from polos.core.model import Execution, Outcome
+from polos.core.model import Execution, Outcome, Stored
 from polos.core.status import TERMINAL, Status
 from polos.dev.compat import history_of, unfinished
 from polos.errors import UsageError
@@ -142,20 +144,31 @@ def _other_end(execution: Execution, verdict: Verdict) -> str:
     """Returns how today's end differs from the recorded one; empty: it does not, or there was none yet."""
     if execution.status not in TERMINAL or execution.status is Status.CANCELLED:
         return ""
+    if execution.failure is not None and execution.failure.type_name == "WorkflowTimeoutError":
+        return ""  # its time is over however the code would go on
     if verdict.ends is None:
         # Its last outcomes may have been those of steps that never ended; a failed one may be cut where it failed.
         return f"it {execution.status.value} then; today's code goes on after what is recorded"
     if verdict.ends is not _OUTCOMES[execution.status]:
         return f"it {execution.status.value} then, and would be {verdict.ends.value} now"
-    if execution.status is Status.COMPLETED and execution.result is not None and verdict.value is not None:
-        then, now = plain(execution.result), plain(verdict.value)
-        if then != now:
-            return f"its result was {_short(then)}, and would be {_short(now)} now"
+    was, is_now = execution.result, verdict.value
+    if execution.status is Status.COMPLETED and was and is_now and _sorted(was) != _sorted(is_now):
+        then, now = _short(plain(was)), _short(plain(is_now))
+        return f"its result was {then}, and would be {'of other types' if then == now else now} now"
+    if execution.failure is not None and verdict.failure is not None:
+        then_type, now_type = execution.failure.type_name, verdict.failure.type_name
+        if then_type != now_type:
+            return f"it failed with {then_type} then, and would with {now_type} now"
     return ""
 
 
+def _sorted(value: Stored) -> tuple[str, str | None]:
+    """Returns a value as text that tells ``1`` from ``true``, whatever the order of its fields, and its types."""
+    return json.dumps(plain(value), sort_keys=True), value.shape
+
+
 def _short(value: object) -> str:
-    text = orjson.dumps(value, default=str).decode()
+    text = jsontext.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -158,11 +158,11 @@ class Polos(Client):
         if self._registry is REGISTRY and not len(REGISTRY):
             from polos.local.project import load_project
             from polos.settings import load_settings
+            from polos.worker.loader import files_of
 
             settings = load_settings()
-            if settings.project_root is not None and any(
-                (settings.project_root / m).exists() for m in settings.modules
-            ):
+            root = settings.project_root
+            if root is not None and any(files_of(root, module) for module in settings.modules):
                 load_project(settings)
 
     # ── the thread ───────────────────────────────────────────────────────────────────────────────────

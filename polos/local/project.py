@@ -11,7 +11,7 @@ from polos.authoring.registry import REGISTRY, Registry
 from polos.authoring.workflow import Workflow
 from polos.errors import LoadError, NoProject
 from polos.settings import Settings, load_env_file
-from polos.worker.loader import find_workflow, load_file, load_modules, load_only
+from polos.worker.loader import files_of, find_workflow, load_file, load_modules, load_only
 
 Broken: TypeAlias = Callable[[LoadError], None]
 
@@ -33,7 +33,7 @@ def load_if_there(settings: Settings, on_broken: Broken | None = None) -> Regist
         LoadError: a module could not be imported.
     """
     root = settings.project_root
-    if root is None or not any((root / module).exists() for module in settings.modules):
+    if root is None or not any(files_of(root, module) for module in settings.modules):
         return REGISTRY
     broken: list[LoadError] | None = None if on_broken is None else []
     registry = load_modules(root, settings.modules, broken)

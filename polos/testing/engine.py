@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Gives everything back and closes the database."""
+        self.loop.horizon = math.inf  # what clears up may sleep
         if self._access is not None:
             forget_local(self.path, self._access)
         for task in self._tasks:

@@ -91,6 +91,12 @@ def load_only(path: Path) -> Workflow:
     )
 
 
+def files_of(root: Path, module: str) -> Path | None:
+    """Returns the file or the folder of a module, a package or a path below the project's folder; None: it is not there."""
+    inner = root.joinpath(*module.split("."))
+    return next((one for one in (root / module, inner, inner.with_suffix(".py")) if one.exists()), None)
+
+
 def _put_on_path(folder: Path) -> None:
     text = str(folder.resolve())
     compile_from_source(folder)

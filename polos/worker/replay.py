@@ -18,7 +18,7 @@ import orjson
 from polos.authoring.registry import Registry
 from polos.calls import AnyCall, RunCall, RunPort, ValueCall
 from polos.clock import Clock, Ids, Rng
-from polos.core.model import Entry, Execution, FailedAttempt, Kind, Outcome, PendingWait, Stored
+from polos.core.model import Entry, Execution, FailedAttempt, Failure, Kind, Outcome, PendingWait, Stored
 from polos.core.ops import Block, CommitAnswer, Finish, Lease, Op
 from polos.ports import Claim
 from polos.worker.capture import Capture
@@ -49,7 +49,7 @@ class Verdict:
             ``diverges``: it does not, or a recorded value does not fit it any more; ``unknown``: that could not be told.
         reason: of a divergence: JSON text as it is stored with a blocked execution.
         message: why, for people.
-        ends: how the execution would end at once, if it would; `value`: with what.
+        ends: how the execution would end at once, if it would; `value` or `failure`: with what.
         delivered: how many recorded outcomes had reached the code by then, of how many `recorded`.
         changed: recorded steps whose arguments are others today, each with the line that asks for it (S1.8).
     """
@@ -59,6 +59,7 @@ class Verdict:
     message: str = ""
     ends: Outcome | None = None
     value: Stored | None = None
+    failure: Failure | None = None
     delivered: int = 0
     recorded: int = 0
     changed: tuple[tuple[str, str], ...] = ()
@@ -152,7 +153,7 @@ class Replayer:
             if isinstance(op, Block):
                 self._is(self._blocked(op.reason))
             elif isinstance(op, Finish):
-                self._is(Verdict(kind="continues", ends=op.outcome, value=op.value))
+                self._is(Verdict(kind="continues", ends=op.outcome, value=op.value, failure=op.failure))
         answered: asyncio.Future[CommitAnswer] = self.loop.create_future()
         answered.set_result(CommitAnswer(outcomes=()))
         return answered

@@ -12,6 +12,7 @@ import typer
 from polos.dev.lint import CannotRead, Finding, lint
 from polos.dev.lint_rules import RULES
 from polos.errors import NoProject, UsageError
+from polos.worker.loader import files_of
 from polos.worker.sources import FOREIGN
 from polos_cli.output import stderr, stdout, style
 from polos_cli.output.sanitize import join, sanitize
@@ -55,12 +56,7 @@ def _modules() -> list[Path]:
     root = settings.project_root
     if root is None:
         raise NoProject("there is no polos project here or in a folder above", hint="name files: polos check FILE.py")
-    found = [
-        path
-        for module in settings.modules
-        for path in (root / module, (root / module).with_suffix(".py"))
-        if path.exists()
-    ]
+    found = [path for module in settings.modules if (path := files_of(root, module)) is not None]
     if not found:
         raise UsageError(f"none of the project's modules is there: {', '.join(settings.modules)}")
     return list(dict.fromkeys(found))
@@ -71,7 +67,7 @@ def _lint(paths: Sequence[Path]) -> tuple[list[Finding], int]:
     for file in _files(paths):
         files += 1
         try:
-            found += lint(file.read_text(encoding="utf-8"), _named(file))
+            found += lint(file.read_text(encoding="utf-8-sig"), _named(file))
         except (CannotRead, UnicodeDecodeError) as error:
             raise UsageError(f"{_named(file)} cannot be read: {error}", hint="mend it first") from error
     return found, files

@@ -10,9 +10,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 import typer
 
+from polos.authoring.registry import REGISTRY
 from polos.client.client import Client
 from polos.dev.replaying import Report, all_unfinished, debug, replay
-from polos.errors import UsageError
+from polos.errors import UnknownWorkflow, UsageError
 from polos.local.project import load_environment
 from polos_cli import errors
 from polos_cli.output import stderr, stdout, style
@@ -54,7 +55,7 @@ def command(
     if workflow is not None:
         workflow_here(settings, workflow)
     else:
-        modules_here(settings, passes_over=not every)
+        modules_here(settings, passes_over=not (every or ci))
     if debugs:
         reference, step = [*(execution or ()), None][:2]
         report = run_async(_debug(str(reference), step, database))
@@ -69,12 +70,16 @@ def command(
         _summary(reports)
     else:
         stdout.line({"kind": "end", "v": 1, "reason": "complete"})
-    return errors.DIVERGED if any(report.kind == "diverges" for report in reports) else errors.DONE
+    if any(report.kind == "diverges" for report in reports):
+        return errors.DIVERGED
+    gone = sorted({one.execution.workflow_id for one in reports if REGISTRY.get(one.execution.workflow_id) is None})
+    if ci and gone:
+        raise UnknownWorkflow(f"the code has no {', '.join(gone)}, of which executions were to be replayed",
+                              hint="keep an earlier id: @workflow(aliases=[...]); or leave those executions out")  # fmt: skip
+    return errors.DONE
 
 
 async def _debug(reference: str, step: str | None, database: str | None) -> Report | None:
-    from polos.authoring.registry import REGISTRY
-
     client, name = reading(reference, database)
     async with client:
         found = await client.get(name)
@@ -83,8 +88,6 @@ async def _debug(reference: str, step: str | None, database: str | None) -> Repo
 
 
 async def _replay(references: Sequence[str], database: str | None, as_json: bool) -> list[Report]:
-    from polos.authoring.registry import REGISTRY
-
     reports = []
     for reference in references or [""]:
         client, name = reading(reference, database)

@@ -29,8 +29,8 @@ _VALUES = {
     "event": (("data", "shape", "checksum"),),
 }  # fmt: skip
 _JSON = {"result": ("failure", "reason"), "journal": ("failure", "request"), "life": ("failure",), "attempt": ("failure",),
-         "wait": ("match", "request"), "fork": ("edits",)}  # fmt: skip
-_TEXT = {"log": ("text",)}
+         "wait": ("match", "request")}  # fmt: skip
+_TEXT = {"log": ("text",), "execution": ("idempotency_key", "session_id", "user_id", "concurrency_key")}
 _OF_EXECUTION = ("input", "result", "state", "life", "fork", "journal", "wait", "released", "attempt", "answer", "log")
 
 
@@ -120,10 +120,22 @@ class _Copy:
             if row[column] is not None:
                 self._json(table, row, column)
         for column in _TEXT.get(table, ()):
-            masked = self._masker.text(row[column])
+            masked = row[column] and self._masker.text(row[column])
             if masked != row[column]:
                 row[column] = masked
-                self._note(table, row, [""])
+                self._note(table, row, ["" if table == "log" else f"/{column}"])
+        if table == "fork":
+            self._edits(row)
+
+    def _edits(self, row: dict[str, Any]) -> None:
+        """Masks what a fork edited: each outcome as it was before is JSON text within JSON."""
+        edits = orjson.loads(row["edits"])
+        for at, edit in enumerate(edits):
+            for name in ("value", "failure"):
+                if edit.get(name):
+                    edit[name], places = self._masker.json(edit[name])
+                    self._note(table="fork", row=row, places=[f"/edits/{at}/{name}{place}" for place in places])
+        row["edits"] = orjson.dumps(edits).decode()
 
     def _json(self, table: str, row: dict[str, Any], column: str) -> bool:
         row[column], places = self._masker.json(row[column])
