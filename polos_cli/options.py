@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from polos.core import jsontext
-from polos.core.forms import FormField, fields_in, mistakes_in, value_of
+from polos.core.answers import mistakes_in, value_of
+from polos.core.forms import Fields, FormField, fields_in
 from polos.errors import UsageError
 from polos_cli.view.prompt import described, typed
 
@@ -64,9 +65,10 @@ def read_answer(words: Sequence[str], fields: Sequence[FormField]) -> tuple[Any,
             return text
 
     answer = _pairs(words, read)
-    others = mistakes_in(
-        [field for field in fields if field.name not in wrong], {k: v for k, v in answer.items() if k not in wrong}
-    )
+    left = {name: value for name, value in answer.items() if name not in wrong}
+    rest = Fields(field for field in fields if field.name not in wrong)
+    rest.is_open = isinstance(fields, Fields) and fields.is_open
+    others = mistakes_in(rest, left)
     return answer, [*wrong.values(), *others]
 
 
@@ -115,7 +117,8 @@ def _json(text: str, what: str) -> Any:
 
 def read_value(text: str, field: Mapping[str, Any]) -> Any:
     """Returns a pair's value by its field's schema: text stays text where text is wanted, else JSON if it is."""
-    kinds = {option.get("type") for option in field.get("anyOf", [])} or {field.get("type")}
+    kind = field.get("type")
+    kinds = {option.get("type") for option in field.get("anyOf", [])} or set(kind if isinstance(kind, list) else [kind])
     if "string" in kinds and not (text == "null" and "null" in kinds):
         return text
     if "boolean" in kinds and text.lower() in ("yes", "no", "y", "n"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from polos.core import codec
+from polos.core.answers import mistakes_in
 from polos.core.completing import command_for
-from polos.core.forms import fields_of, mistakes_in
+from polos.core.forms import fields_of
 from polos.core.model import Execution, Kind, PendingWait, Stored
 from polos.errors import InvalidInput
 

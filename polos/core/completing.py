@@ -7,7 +7,8 @@ import shlex
 from typing import Any
 
 from polos.core import jsontext
-from polos.core.forms import fields_of, sample_of
+from polos.core.answers import sample_of
+from polos.core.forms import fields_of
 from polos.core.model import Kind, PendingWait
 
 

@@ -1,4 +1,4 @@
-"""Forms made from JSON schemas: their fields, and whether what was typed or given fits them. Shows nothing."""
+"""Forms made from JSON schemas: their fields, and what a question puts before a person. Shows nothing."""
 
 from __future__ import annotations
 
@@ -31,9 +31,6 @@ class FormField:
     rules: tuple[tuple[str, Any], ...] = ()
 
 
-_WANTED = {"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false"}
-_SAMPLES: dict[str, Any] = {"integer": 1, "number": 1.5, "string": "...", "boolean": True, "json": {}, "any": "..."}
-_WORDS = {"true": True, "yes": True, "y": True, "false": False, "no": False, "n": False}
 _KINDS = ("string", "number", "integer", "boolean")
 _TYPES = frozenset({*_KINDS, "object", "array", "null"})
 _BY_PYTHON = {
@@ -44,8 +41,13 @@ _BY_PYTHON = {
     "dict": "object",
     "list": "array",
 }
+_KEYWORDS = frozenset({
+    "type", "title", "description", "default", "examples", "enum", "const", "format", "pattern", "minimum", "maximum",
+    "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "items", "prefixItems", "minItems", "maxItems",
+    "uniqueItems", "additionalProperties", "required", "$schema", "$id", "$defs", "$comment",
+})  # fmt: skip
 _SEVERAL = ("anyOf", "oneOf", "allOf", "$ref")
-_RULES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+RULES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "minimum": ((int, float), "at least {}"), "maximum": ((int, float), "at most {}"),
     "exclusiveMinimum": ((int, float), "more than {}"), "exclusiveMaximum": ((int, float), "less than {}"),
     "minLength": (str, "at least {} characters"), "maxLength": (str, "at most {} characters"),
@@ -53,12 +55,18 @@ _RULES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
 }  # fmt: skip
 
 
-def fields_of(request: str | None) -> list[FormField]:
+def fields_of(request: str | None) -> Fields:
     """Returns the fields of a suspend's ``form`` or ``schema``; none: it is a question of yes or no."""
     return fields_in(jsontext.loads(request) if request else None)
 
 
-def fields_in(data: Any) -> list[FormField]:
+class Fields(list[FormField]):
+    """The fields of a form. `is_open`: an answer may have others, too."""
+
+    is_open = False
+
+
+def fields_in(data: Any) -> Fields:
     """Returns the fields of what a suspend puts before a person.
 
     A form is the JSON schema of an object, or names its fields, each with its schema or type: all of these are needed,
@@ -66,10 +74,21 @@ def fields_in(data: Any) -> list[FormField]:
     """
     form = data.get("form") or data.get("schema") if isinstance(data, dict) else None
     if not isinstance(form, dict):
-        return []
-    if "properties" in form or any(key in form for key in _SEVERAL) or form.get("type") in _TYPES:
-        return fields_of_schema(form) or []
-    return [_field(str(name), about, not _is_optional(about), {}) for name, about in form.items()]
+        return Fields()
+    if not _is_schema(form):
+        return Fields(_field(str(name), about, not _is_optional(about), {}) for name, about in form.items())
+    fields = Fields(fields_of_schema(form) or ())
+    fields.is_open = form.get("additionalProperties") is not False
+    return fields
+
+
+def _is_schema(form: Mapping[str, Any]) -> bool:
+    """Tells whether a form is a JSON schema; else it names its fields, of which one may be called ``type``."""
+    if isinstance(form.get("properties"), dict) or any(isinstance(form.get(key), list | str) for key in _SEVERAL):
+        return True
+    kind = form.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    return all(isinstance(one, str) and one in _TYPES for one in kinds) and form.keys() <= _KEYWORDS
 
 
 def _is_optional(about: Any) -> bool:
@@ -94,7 +113,8 @@ def _says_so(about: Any) -> bool:
 
 def field_of(schema: Mapping[str, Any]) -> FormField | None:
     """Returns the one field of a schema of a plain value, such as a number; None: it is of something else."""
-    if schema.get("type") not in _KINDS:
+    kind = schema.get("type")
+    if not isinstance(kind, str) or kind not in _KINDS:
         return None
     return _field(str(schema.get("title") or "value"), schema, "default" not in schema, {})
 
@@ -147,154 +167,47 @@ def _is_nullable(about: Any, definitions: Mapping[str, Any]) -> bool:
 def _field(name: str, about: Any, is_required: bool, definitions: Mapping[str, Any]) -> FormField:
     schema = _resolved(about, definitions)
     options, default = schema.get("enum"), schema.get("default")
+    is_nullable = _is_nullable(about, definitions) or (isinstance(options, list) and None in options)
     kind = _kind_of(schema, options if isinstance(options, list) else None)
-    rules = [(key, schema[key]) for key in _RULES if isinstance(schema.get(key), int | float)]
+    rules = [(key, schema[key]) for key in RULES if isinstance(schema.get(key), int | float)]
     if kind == "json" and schema.get("type") in ("object", "array"):
         rules.append(("type", schema["type"]))
     return FormField(
         name, str(schema.get("description") or schema.get("title") or name), kind, is_required,
-        tuple(map(_typed, options)) if isinstance(options, list) else (),
-        "" if default is None else _typed(default), _is_nullable(about, definitions), tuple(rules),
+        tuple(map(typed, options)) if isinstance(options, list) else (),
+        "" if default is None else typed(default), is_nullable, tuple(rules),
     )  # fmt: skip
 
 
 def _kind_of(schema: Mapping[str, Any], options: Sequence[Any] | None) -> str:
     kind = schema.get("type")
     kind = _BY_PYTHON.get(kind, kind) if isinstance(kind, str) else kind
-    if kind in _KINDS:
-        return str(kind)
-    if options and kind is None:
+    if isinstance(kind, str) and kind in _KINDS:
+        return kind
+    known = [one for one in options or () if one is not None]
+    if known and kind is None:
         return next(
-            (one for one in ("boolean", "integer", "number", "string") if all(_fits(one, o) for o in options)), "any"
+            (one for one in ("boolean", "integer", "number", "string") if all(fits(one, o) for o in known)), "any"
         )
+    either = [one.get("type") for one in _listed(schema, "anyOf") if isinstance(one, dict)]
+    if "string" in (*either, *(kind if isinstance(kind, list) else ())):
+        return "any"  # what is typed need not be JSON
     if (
-        kind in ("object", "array")
-        or isinstance(kind, list)
+        isinstance(kind, list)
+        or kind in ("object", "array")
         or any(key in schema for key in (*_SEVERAL, "properties", "items"))
     ):
         return "json"
     return "any" if kind is None or kind == "null" else "string"  # an unknown word, such as "text"
 
 
-def _typed(value: Any) -> str:
+def typed(value: Any) -> str:
+    """Returns a value as it is typed: text as it is, all else as JSON."""
     return value if isinstance(value, str) else jsontext.dumps(value, default=str)
 
 
-def answer_of(fields: Sequence[FormField], typed: Mapping[str, str]) -> tuple[Any, list[str]]:
-    """Returns the answer, and what is wrong with what was typed."""
-    if not fields:
-        word = typed.get("approved")
-        return ({"approved": word == "true"}, []) if word in ("true", "false") else (None, ["choose one"])
-    answer: dict[str, Any] = {}
-    mistakes: list[str] = []
-    for field in fields:
-        text = typed.get(field.name, "").strip()
-        if field.kind == "boolean":
-            if text or field.is_required or field.default:
-                answer[field.name] = text == "true"
-        elif not text:
-            if field.is_required and field.is_nullable:
-                answer[field.name] = None
-            elif field.is_required:
-                mistakes.append(f"{field.label} is needed")
-        else:
-            try:
-                answer[field.name] = value_of(field, text)
-            except ValueError as error:
-                mistakes.append(f"{field.label}: {error}")
-    return answer, mistakes
-
-
-def value_of(field: FormField, text: str) -> Any:
-    """Returns the value that was typed into a field.
-
-    Raises:
-        ValueError: it is not one of the field's; says what is wanted.
-    """
-    if field.options and text not in field.options:
-        raise ValueError(f"one of {', '.join(field.options)}")
-    if field.kind == "boolean":
-        if text.lower() not in _WORDS:
-            raise ValueError("yes or no")
-        return _WORDS[text.lower()]
-    if "\0" in text:
-        raise ValueError("a text without NUL")
-    try:
-        value = _read(field.kind, text)
-    except ValueError:
-        of = str(dict(field.rules).get("type"))
-        example = {"array": "a list, such as [1, 2]", "object": 'an object, such as {"a": 1}'}.get(of, "JSON")
-        raise ValueError(_WANTED.get(field.kind, example)) from None
-    if wanted := _broken_rule(field, value):
-        raise ValueError(wanted)
-    return value
-
-
-def mistakes_in(fields: Sequence[FormField], answer: Any) -> list[str]:
-    """Returns what is wrong with an answer that was given whole; without fields, every answer is right."""
-    if not fields:
-        return []
-    if not isinstance(answer, dict):
-        return [f"an object with {', '.join(field.name for field in fields)} is wanted"]
-    known = {field.name: field for field in fields}
-    mistakes = [f"the form has no {name!r}" for name in answer if name not in known]
-    for name, field in known.items():
-        value = answer.get(name)
-        if value is None:
-            if field.is_required and not (name in answer and (field.is_nullable or field.kind in ("json", "any"))):
-                mistakes.append(f"{name!r} is needed")
-        elif not _fits(field.kind, value):
-            mistakes.append(f"{name!r}: {_WANTED[field.kind]}")
-        elif field.options and _typed(value) not in field.options:
-            mistakes.append(f"{name!r}: one of {', '.join(field.options)}")
-        elif wanted := _broken_rule(field, value):
-            mistakes.append(f"{name!r}: {wanted}")
-    return mistakes
-
-
-def sample_of(fields: Sequence[FormField]) -> Any:
-    """Returns an answer that shows how one is written: its fields with a value of their kind each."""
-    if not fields:
-        return {"approved": True}
-    return {field.name: _sample(field) for field in fields}
-
-
-def _sample(field: FormField) -> Any:
-    rules = dict(field.rules)
-    text = field.default or (field.options[0] if field.options else "")
-    try:
-        if text:
-            return value_of(field, text)
-    except ValueError:
-        pass
-    if field.kind in ("integer", "number"):
-        least = rules.get("minimum", rules.get("exclusiveMinimum", _SAMPLES[field.kind] - 1) + 1)
-        return min(least, rules.get("maximum", least))
-    if rules.get("type") == "array":
-        return ["..."] * int(rules.get("minItems", 0))
-    return _SAMPLES[field.kind][: rules.get("maxLength")] if field.kind == "string" else _SAMPLES[field.kind]
-
-
-def _broken_rule(field: FormField, value: Any) -> str:
-    """Returns what a value of the right kind must be besides, and is not; empty: nothing."""
-    for key, limit in field.rules:
-        if key == "type":
-            if not isinstance(value, list if limit == "array" else dict):
-                return "a list" if limit == "array" else "an object"
-            continue
-        of, words = _RULES[key]
-        if not isinstance(value, of) or isinstance(value, bool):
-            continue
-        size = len(value) if isinstance(value, str | list) else value
-        is_right = {
-            "min": size >= limit, "max": size <= limit, "exclusiveMin": size > limit, "exclusiveMax": size < limit
-        }[key.removesuffix("imum").removesuffix("Length").removesuffix("Items")]  # fmt: skip
-        if not is_right:
-            return words.format(limit)
-    return ""
-
-
-def _fits(kind: str, value: Any) -> bool:
+def fits(kind: str, value: Any) -> bool:
+    """Tells whether a value is of a kind of field."""
     match kind:
         case "boolean":
             return isinstance(value, bool)
@@ -306,22 +219,6 @@ def _fits(kind: str, value: Any) -> bool:
             return isinstance(value, str)
         case _:
             return True
-
-
-def _read(kind: str, text: str) -> Any:
-    if kind == "integer":
-        return int(text)
-    if kind == "number":
-        number = float(text)
-        if number != number or number in (float("inf"), float("-inf")):
-            raise ValueError
-        return int(number) if number.is_integer() and "." not in text and abs(number) < 1 << 53 else number
-    if kind != "any":
-        return jsontext.loads(text) if kind == "json" else text
-    try:
-        return jsontext.loads(text)
-    except ValueError:
-        return text
 
 
 def shown_of(data: Any) -> list[tuple[str, str]]:

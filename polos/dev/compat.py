@@ -28,7 +28,8 @@ _BY_CODE = frozenset({"diverged", "stored_value_mismatch"})
 """Reasons of blocked executions that a replay can see whether they hold."""
 
 
-NOT_REPLAYED = Verdict(kind="unknown", message="its process died while it ran; it is tried once, as it is woken")
+TRIED = Verdict(kind="unknown", message="its process died while it ran: it is tried once with this code")
+SAME_CODE = Verdict(kind="unknown", message="its process died while it ran this code: polos retry tries it once more")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,7 +68,8 @@ async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, l
                 continue
             is_here = registry.get(execution.workflow_id) is not None
             if is_here and execution.status is Status.BLOCKED and _reason_of(execution) not in _BY_CODE:
-                verdict = NOT_REPLAYED  # it may bring this process down, as it did others
+                # A replay may bring this process down, as it did others.
+                verdict = TRIED if execution.blocked_code != code else SAME_CODE
             else:
                 verdict = await replayer.replay(history, min(left, 1.5))
             misfit = Misfit(execution=execution.number, workflow_id=execution.workflow_id, message=verdict.message)
@@ -82,7 +84,8 @@ async def check(store: ReadStore, registry: Registry, code: str, clock: Clock, l
                     found.hold.append((execution.number, execution.id, verdict.reason))
                 case "release":
                     found.release.append((execution.number, execution.id))
-                    released.append(execution.number)
+                    if verdict.kind == "continues":
+                        released.append(execution.number)
                 case "leave":
                     pass
     found.checked = Checked(

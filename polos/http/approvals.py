@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute, Route
 
 from polos.clock import TimeOrderedIds
 from polos.core import codec, jsontext
-from polos.core.forms import FormField, answer_of, fields_of, shown_of
+from polos.core.answers import answer_of
+from polos.core.forms import FormField, fields_of, shown_of
 from polos.core.model import Execution, Kind, PendingWait, Stored
 from polos.core.status import TERMINAL
 from polos.errors import AlreadyResumed, ExecutionEnded, PolosError, UnserializableValue

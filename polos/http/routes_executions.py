@@ -101,7 +101,8 @@ async def batch(call: Call[BatchIn, NoQuery]) -> list[StartedOut]:
         try:
             new.append(await _new(call.engine, item.workflow, item))
         except PolosError as error:
-            error.message = f"executions[{at}]: {error.message}"
+            if len(items) > 1:
+                error.message = f"executions[{at}]: {error.message}"
             raise
     started: list[Started] = await call.engine.store.start(new)
     return [StartedOut.of(one) for one in started]

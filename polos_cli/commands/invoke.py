@@ -49,7 +49,7 @@ def command(
             handle: ExecutionHandle = await client.invoke(
                 found or workflow, read_input(input or [], schema), idempotency_key=idempotency_key, delay=seconds
             )
-            return handle, await _whither(client, handle, seconds, settings)
+            return handle, await _whither(client, handle, settings)
 
     handle, whither = run_async(start())
     if as_json:
@@ -75,7 +75,7 @@ async def _schema(client: PolosClient, workflow: str) -> dict[str, Any]:
     return schema if isinstance(schema, dict) else {}
 
 
-async def _whither(client: PolosClient, handle: ExecutionHandle, delay: float | None, settings: Settings) -> str:
+async def _whither(client: PolosClient, handle: ExecutionHandle, settings: Settings) -> str:
     """Returns where it goes from here."""
     execution = await client.get(handle)
     runner = await runner_of(client, execution)
@@ -85,8 +85,9 @@ async def _whither(client: PolosClient, handle: ExecutionHandle, delay: float | 
         return f"is queued; nothing runs it yet: polos worker, or polos run --attach {handle.number}"
     if execution.status in TERMINAL:
         return f"is {execution.status.value}: polos show {handle.number}"
-    if delay:
-        return f"starts in {show_duration(round(delay * SECOND))}, in process {runner.pid}: polos show {handle.number}"
+    if execution.available_at > clock.now() and execution.status is Status.QUEUED:
+        left = show_duration(execution.available_at - clock.now())
+        return f"starts in {left}, in process {runner.pid}: polos show {handle.number}"
     if execution.status is Status.QUEUED and execution.queue:
         told = explain(await facts_of(client, execution, clock.now()))
         if told.why is Why.IN_QUEUE:

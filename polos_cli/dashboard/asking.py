@@ -39,7 +39,8 @@ class Asking:
             fields = [plain]  # the payload itself
         else:
             plain = None
-        text = {"null": "null", None: "null", "array": "[]"}.get(schema.get("type"), "{}") if fields is None else "{}"
+        begins = {"None": "null", "null": "null", "array": "[]"}
+        text = begins.get(str(schema.get("type")), "{}") if fields is None else "{}"
         name = None if found is not None else ("workflow", workflow_id)
         wrong = ""
         while True:

@@ -10,7 +10,8 @@ import threading
 from typing import Any
 
 from polos.core import jsontext
-from polos.core.forms import FormField, fields_in, value_of
+from polos.core.answers import value_of
+from polos.core.forms import FormField, fields_in
 from polos_cli.output import stderr
 from polos_cli.output.sanitize import sanitize
 
@@ -154,6 +155,8 @@ def described(field: FormField) -> str:
 
 def typed(field: FormField, text: str) -> Any:
     """Returns what was typed into a field. Raises `ValueError`, which says what is wanted."""
+    if not text and field.is_nullable:
+        return None
     if not text:
         raise ValueError("is needed")
     return value_of(field, text)

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from polos.core.forms import answer_of, fields_of
+from polos.core.answers import answer_of
+from polos.core.forms import fields_of
 from tests.http.conftest import Served
 
 FORM = {

@@ -13,7 +13,8 @@ from textual.widget import Widget
 from textual.widgets import Input, Label, Select, Static, TextArea
 
 from polos.core import jsontext
-from polos.core.forms import FormField, answer_of
+from polos.core.answers import answer_of
+from polos.core.forms import FormField
 from polos_cli.dashboard.dialogs.box import Dialog, told
 from polos_cli.dashboard.widgets.yesno import YesNo
 from polos_cli.output.sanitize import clip, sanitize

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
-from polos.core.forms import FormField, answer_of, fields_in, fields_of_schema, mistakes_in, sample_of, value_of
+from polos.core.answers import answer_of, mistakes_in, sample_of, value_of
+from polos.core.forms import FormField, fields_in, fields_of_schema
 
 
 class Size(Enum):
@@ -43,7 +44,7 @@ def test_the_fields_of_a_model() -> None:
         FormField("express", "Express", "boolean", default="true"),
         FormField("lines", "Lines", "json", default="[]", rules=(("type", "array"),)),
         FormField("first", "Line", "json", is_nullable=True, rules=(("type", "object"),)),
-        FormField("mixed", "Mixed", "json", default="7"),
+        FormField("mixed", "Mixed", "any", default="7"),
     ]
     typed = {
         "item": "pen",
@@ -126,6 +127,13 @@ def test_strange_schemas_break_nothing(about: object) -> None:
         ({"form": {"a": {"type": "integer", "minimum": 1, "exclusiveMaximum": 3}}}, [{"a": 1}], [{"a": 0}, {"a": 3}]),
         ({"form": {"a": {"type": "string", "maxLength": 2}}}, [{"a": "ab"}], [{"a": "abc"}]),
         ({"form": {"a": {"type": "array", "minItems": 1}}}, [{"a": [1]}], [{"a": []}, {"a": {}}]),
+        ({"form": {"type": {"enum": ["a", "b"]}, "note": "string"}}, [{"type": "a", "note": "x"}], [{"type": "a"}]),
+        ({"form": {"type": "string", "note": "string"}}, [{"type": "x", "note": "y"}], [{"note": "y"}]),
+        ({"schema": {"type": ["integer", "null"]}}, [5, None], []),
+        ({"schema": {"properties": {"a": {"type": "integer"}}}}, [{"a": 1, "b": 2}], [{"a": "x", "b": 2}]),
+        ({"schema": {"properties": {"a": {}}, "additionalProperties": False}}, [{"a": 1}], [{"a": 1, "b": 2}]),
+        ({"form": {"a": {"enum": ["10", "20", None]}}}, [{"a": "10"}, {"a": None}], [{"a": 10}]),
+        ({"form": {"a": {"anyOf": [{"type": "string"}, {"type": "array"}]}}}, [{"a": "x"}, {"a": []}], []),
         ({"form": {"a": {"type": "object"}}}, [{"a": {}}], [{"a": []}]),
     ],
 )  # fmt: skip
@@ -138,6 +146,14 @@ def test_answers_are_checked_as_far_as_their_form_is_known(
     for answer in wrong:
         assert len(mistakes_in(fields, answer)) == 1, answer
     assert mistakes_in(fields, sample_of(fields)) == []
+
+
+def test_null_is_typed_where_it_is_a_value() -> None:
+    (number,) = fields_in({"form": {"n": {"type": ["integer", "null"]}}})
+    (text,) = fields_in({"form": {"n": {"type": ["string", "null"]}}})
+    assert value_of(number, "null") is None and value_of(number, "3") == 3 and value_of(text, "null") == "null"
+    (either,) = fields_in({"form": {"v": {"anyOf": [{"type": "string"}, {"type": "array"}]}}})
+    assert value_of(either, "abc") == "abc" and value_of(either, "[1]") == [1]
 
 
 class Address(BaseModel):
