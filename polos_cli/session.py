@@ -71,7 +71,7 @@ def client_for(database: str | None = None, *, may_be_new: bool = False) -> Polo
             "there is no polos project here or in a folder above",
             hint="start one: polos init; or name a database: --database sqlite:///path/to.db",
         )
-    return PolosClient(settings.database, token=_token_for(settings))
+    return PolosClient(settings.database, token=lambda: _token_for(settings))
 
 
 def _token_for(settings: Settings) -> str | None:

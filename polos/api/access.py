@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from polos.api.remote import HttpStore
 from polos.core.model import Execution
@@ -12,6 +12,7 @@ from polos.errors import PolosError
 from polos.ports import ClientStore, ReadStore
 
 T = TypeVar("T")
+Token: TypeAlias = str | Callable[[], str | None] | None
 
 
 class HttpAccess:
@@ -19,7 +20,7 @@ class HttpAccess:
 
     checks_starts = True
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: Token) -> None:
         self._url, self._token = url, token
         self._stores: dict[asyncio.AbstractEventLoop, HttpStore] = {}
 

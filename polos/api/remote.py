@@ -6,7 +6,7 @@ request does nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
@@ -61,15 +61,16 @@ _ERRORS = {
 class HttpStore:
     """Implements what clients use of `ClientStore`, on one loop."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | Callable[[], str | None] | None) -> None:
+        """`token`: a function is asked for it again when the server, started anew, wants another one."""
         try:
             import httpx
         except ImportError as error:
             raise UsageError(f"a client of {url} needs httpx", hint="pip install 'polos-engine[http]'") from error
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._url, self._has_token = url.rstrip("/"), bool(token)
+        self._find = token if callable(token) else lambda: token
+        self._url, self._token = url.rstrip("/"), self._find()
         self._http: httpx.AsyncClient = httpx.AsyncClient(
-            base_url=f"{self._url}/api/v1", headers=headers, timeout=httpx.Timeout(ANSWERED_WITHIN, connect=5.0),
+            base_url=f"{self._url}/api/v1", timeout=httpx.Timeout(ANSWERED_WITHIN, connect=5.0),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20), trust_env=False,
         )  # fmt: skip
 
@@ -86,10 +87,17 @@ class HttpStore:
         headers = {"content-type": "application/json"} if body is not None else {}
         asked = {name: _said(value) for name, value in (query or {}).items() if value is not None}
         try:
-            answer = await self._http.request(
-                method, path, content=content, params=asked, headers=headers,
-                timeout=httpx.Timeout(ANSWERED_WITHIN + wait, connect=5.0),
-            )  # fmt: skip
+            for _ in range(2):
+                shown = {"authorization": f"Bearer {self._token}"} if self._token else {}
+                answer = await self._http.request(
+                    method, path, content=content, params=asked, headers={**headers, **shown},
+                    timeout=httpx.Timeout(ANSWERED_WITHIN + wait, connect=5.0),
+                )  # fmt: skip
+                if answer.status_code != 401:
+                    break
+                before, self._token = self._token, self._find()
+                if self._token == before:
+                    break  # else it was refused, did nothing, and may be made again
         except httpx.HTTPError as error:
             raise NoEngine(
                 f"{self._url} does not answer: {type(error).__name__}{f': {error}' if str(error) else ''}",
@@ -103,7 +111,7 @@ class HttpStore:
             )
         if answer.status_code == 401:
             raise UsageError(
-                f"{self._url} wants its token, and was shown {'another one' if self._has_token else 'none'}",
+                f"{self._url} wants its token, and was shown {'another one' if self._token else 'none'}",
                 hint="set POLOS_TOKEN to it: the server's own POLOS_TOKEN, or what its .polos/server.json says",
             )
         raise _error_of(answer.status_code, answer.content, self._url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -233,10 +233,10 @@ class PolosClient(Client):
     Args:
         url: ``sqlite:///path``, or ``http://host:port`` of `polos dev` or `polos serve`; by default `POLOS_URL`, else the
             nearest project's database.
-        token: for servers that ask for one.
+        token: for servers that ask for one; a function is asked again when the server wants another.
     """
 
-    def __init__(self, url: str | None = None, *, token: str | None = None) -> None:
+    def __init__(self, url: str | None = None, *, token: str | Callable[[], str | None] | None = None) -> None:
         self._url = url
         self._token = token
         self._file: tuple[str, FileAccess] | None = None

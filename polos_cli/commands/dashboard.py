@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from polos.client.bundle import BundleClient
 from polos.client.client import PolosClient
 from polos.errors import NoEngine, StoreUnavailable, UsageError
 from polos_cli.output import style
-from polos_cli.session import clock_of, reading, run_async, settings_for
+from polos_cli.session import clock_of, owner_facts, reading, run_async, settings_for
 
 THEMES = ("terminal", "dark", "light")
 
@@ -60,6 +61,8 @@ async def _show(
         actions = Actions(client, CommandLine(None if is_own else database, bundle))
         if hasattr(os, "nice"):
             os.nice(10)  # what is looked at comes before the looking
-        app = Dashboard(Reading(client, clock_of(client)), actions, name, theme=theme, is_bundle=is_bundle)
+        settings = settings_for(database)
+        facts = None if is_bundle else partial(owner_facts, settings)
+        app = Dashboard(Reading(client, clock_of(client), facts), actions, name, theme=theme, is_bundle=is_bundle)
         await app.run_async()
         return app.return_code or 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding
 
 from polos.errors import PolosError
@@ -17,6 +19,7 @@ from polos_cli.dashboard import terminal
 from polos_cli.dashboard.actions import Actions, Deed
 from polos_cli.dashboard.dialogs.box import ask
 from polos_cli.dashboard.dialogs.confirm import Confirm
+from polos_cli.dashboard.dialogs.keys import keys_of
 from polos_cli.dashboard.dialogs.output import Output
 from polos_cli.dashboard.looks import theme_of
 from polos_cli.dashboard.pages.page import (
@@ -81,19 +84,23 @@ class Dashboard(App[None]):
         self.theme = theme_of("terminal" if os.environ.get("NO_COLOR") else theme)
         self._reading, self._actions, self._clock = reading, actions, reading.clock
         self._standing = Standing(project, is_bundle=is_bundle)
-        self._command = ""
+        self._done_last = ("", "")
         self._counted_until = 0.0
         self._owes_count = True
-        self._missed: dict[str, News] = {}
+        self._missed = dict.fromkeys(NAMES, News(is_all=True))
         self.title = f"polos {project}"
 
     async def on_mount(self) -> None:
         """Shows what is there, and follows from then on."""
         for name in NAMES:
             self.add_mode(name, partial(self._page_of, name))
-            self._missed[name] = News(is_all=True)
         await self.switch_mode("executions")
         self._follow()
+        terminal.when_ended(self.exit)
+
+    def pop_screen(self) -> AwaitComplete:
+        """See `App`: what two keys close at once is closed once."""
+        return super().pop_screen() if len(self.screen_stack) > 1 else AwaitComplete()
 
     def _page_of(self, name: str) -> Page:
         return page_class(name)(self._reading, self._actions)
@@ -160,13 +167,10 @@ class Dashboard(App[None]):
         counts = await self._reading.counts()
         now = self._clock.monotonic()
         self._counted_until = now + COUNTS_COST * (now - began)
-        one = self._standing
-        self._standing = Standing(one.project, counts, one.problem, one.is_bundle)
+        self._standing = replace(self._standing, counts=counts)
 
     def _stands(self, problem: str) -> None:
-        one = self._standing
-        if one.problem != problem:
-            self._standing = Standing(one.project, one.counts, problem, one.is_bundle)
+        self._standing = replace(self._standing, problem=problem, is_idle=self._reading.is_idle)
         if self.page is not None and self.page.is_mounted:
             self.page.stands(self._standing)
 
@@ -220,7 +224,7 @@ class Dashboard(App[None]):
             said = await deed.does()
         except PolosError as error:
             return f"{error.message}\n{error.hint}".strip()
-        self._command = deed.command
+        self._remember(deed.command)
         if self.page is not None:
             self.page.ask_again()
         self.say(f"{said}\nthe same: {deed.command}  (Y copies it)")
@@ -231,12 +235,13 @@ class Dashboard(App[None]):
         """Runs a command, and shows what it says."""
         line = self._actions.line
         words = line.words(*message.words)
-        self._command = line.text(*message.words)
-        self.say(f"runs {self._command}")
+        command = line.text(*message.words)
+        self._remember(command)
+        self.say(f"runs {command}")
         code, said = await line.run(words, max(40, min(130, self.size.width - 12)))
         lines = [Text(row) for row in said.rstrip().splitlines()] or [Text("it said nothing", look="dim")]
         self.clear_notifications()
-        await ask(self, Output(f"exit code {code}   {self._command}", lines))
+        await ask(self, Output(f"exit code {code}   {command}", lines))
 
     @work
     async def on_start_workflow(self, message: StartWorkflow) -> None:
@@ -254,6 +259,10 @@ class Dashboard(App[None]):
         if self.page is None or self.page.is_only_read():
             return
         await self._asking().publish(self._actions, message.topic, message.data)
+
+    def _remember(self, command: str) -> None:
+        """Keeps the command of what was done, to be copied while the same is shown."""
+        self._done_last = (command, self.page.command if self.page is not None else "")
 
     def _asking(self) -> Asking:
         from polos_cli.dashboard.asking import Asking  # its widgets take long to import
@@ -275,7 +284,8 @@ class Dashboard(App[None]):
         if self.page is None:
             return
         value = self.page.copied
-        text = value if value is not None else self._command or self.page.command
+        done, where = self._done_last
+        text = value if value is not None else done if done and where == self.page.command else self.page.command
         self.copy_to_clipboard(text)
         self.say(f"copied: {text[:300]}")
 
@@ -286,11 +296,4 @@ class Dashboard(App[None]):
 
     def action_keys(self) -> None:
         """Shows all keys that mean something here."""
-        bindings: dict[tuple[str, str], list[str]] = {}
-        for active in self.screen.active_bindings.values():
-            one = active.binding
-            if one.description[:1].islower() and active.enabled:  # Textual's own are written with capitals
-                keys = bindings.setdefault((one.description, one.action), [])
-                keys.append(self.get_key_display(one))
-        lines = [Text(what, f"{' '.join(keys):>22}") for (what, _), keys in bindings.items()]
-        self.push_screen(Output("Keys", lines))
+        self.push_screen(keys_of(self))

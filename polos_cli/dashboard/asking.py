@@ -30,7 +30,12 @@ class Asking:
 
     async def start(self, reading: Reading, actions: Actions, workflow_id: str) -> None:
         """Starts a workflow, from the form of its schema where a worker has told one. Raises `PolosError`: it cannot be read."""
-        found = {one.workflow_id: one for one in await reading.workflows()}.get(workflow_id)
+        declared = {one.workflow_id: one for one in await reading.workflows()}
+        if not workflow_id and declared:
+            await self.app.run_action("page('workflows')")
+            self.app.notify("choose a workflow: enter or i starts it", markup=False)
+            return
+        found = declared.get(workflow_id)
         schema = schema_of(found) if found is not None else {}
         about = str(about_of(found).get("description") or "").partition("\n")[0] if found is not None else ""
         title = f"Start {workflow_id}\n{about}".strip() if found is not None else "Start a workflow"

@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
 
 from textual.app import App, SuspendNotSupported
@@ -36,15 +35,20 @@ def edit(app: App[None], text: str, name: str = "value.json") -> str | None:
     with tempfile.TemporaryDirectory(prefix="polos-") as folder:
         file = Path(folder) / name
         file.write_text(text + "\n", encoding="utf-8")
+        command, failed, code = [*words, str(file)], None, 0
         try:
-            suspended = app.suspend()
-            with suspended:
-                code = subprocess.run([*words, str(file)], check=False).returncode
+            with app.suspend():  # nothing may be raised in it: the terminal would not be taken back
+                try:
+                    code = subprocess.run(command, check=False).returncode
+                except OSError as error:
+                    failed = error
         except SuspendNotSupported:
-            with nullcontext():
-                code = subprocess.run([*words, str(file)], check=False).returncode
-        except OSError as error:
-            raise UsageError(f"{words[0]} cannot be run: {error.strerror}", hint="set EDITOR to another one") from error
+            try:
+                code = subprocess.run(command, check=False).returncode
+            except OSError as error:
+                failed = error
+        if failed is not None:
+            raise UsageError(f"{words[0]} cannot be run: {failed.strerror}", hint="set EDITOR to another one")
         if code:
             raise UsageError(f"{words[0]} ended with {code}; nothing was done", hint="set EDITOR to another one")
         try:

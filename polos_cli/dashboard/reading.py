@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from polos.client.client import Client
 from polos.client.standing import facts_of
@@ -23,6 +24,7 @@ from polos_cli.view.feed import News, TreeFeed
 from polos_cli.view.model import ViewTree
 
 PAGE = 200
+OWNED_EVERY = 2.0
 LINES = 1_000
 """Captured lines, and events, of which the newest so many are shown."""
 
@@ -124,8 +126,13 @@ class Whole:
 class Reading:
     """Reads through one client."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
-        self.client, self.clock = client, clock
+    _is_idle, _owned_until = False, 0.0
+
+    def __init__(
+        self, client: Client, clock: Clock, facts: Callable[[], Awaitable[Mapping[str, Any]]] | None = None
+    ) -> None:  # fmt: skip
+        """`facts`: asks the engine what it says of itself."""
+        self.client, self.clock, self._facts = client, clock, facts
         self._read = client.access().read
         self._news = News(client)
         self._followed: tuple[str, TreeFeed] | None = None
@@ -135,8 +142,20 @@ class Reading:
         """Notes what is there: what comes behind it is news."""
         await self._news.begin()
 
+    @property
+    def is_idle(self) -> bool:
+        """True while no engine is up, as of the last look: each `OWNED_EVERY` seconds."""
+        return self._is_idle
+
+    async def _look_for_engine(self) -> None:
+        now = self.clock.monotonic()
+        if now >= self._owned_until:
+            self._owned_until = now + OWNED_EVERY
+            self._is_idle = not await self.client.access().is_owned()
+
     async def news(self) -> tuple[frozenset[int], bool]:
         """Returns the numbers of the executions of which something was told since, and whether an event was published."""
+        await self._look_for_engine()
         return await self._news.read()
 
     async def counts(self) -> dict[str, int]:
@@ -230,6 +249,10 @@ class Reading:
     async def schedules(self) -> list[Schedule]:
         """Returns the schedules."""
         return await self._read(lambda store: store.schedules())
+
+    async def schedules_are_held(self) -> bool:
+        """Tells whether the engine fires no schedule now."""
+        return self._facts is not None and (await self._facts()).get("schedules") is False
 
     async def queues(self) -> list[QueueState]:
         """Returns the queues."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
+import signal
 import sys
+import threading
+from collections.abc import Callable
 
 
 def is_gone() -> bool:
@@ -20,3 +24,9 @@ def is_gone() -> bool:
 def leave() -> None:
     """Ends this process at once: nothing can be put back on a terminal that is not there."""
     os._exit(129)  # as after SIGHUP
+
+
+def when_ended(does: Callable[[], object]) -> None:
+    """Calls a function when the process is told to end, which then leaves the terminal as it was."""
+    if threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, does)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import re
@@ -34,6 +35,7 @@ class Terminal:
         )  # fmt: skip
         os.close(theirs)
         self.seen = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def until(self, text: str | None) -> None:
         """Reads until `text` was shown; None: until the end."""
@@ -49,7 +51,7 @@ class Terminal:
             if not data:
                 assert text is None, self.seen
                 return
-            self.seen += data.decode()
+            self.seen += self._decoder.decode(data)
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
@@ -246,4 +248,36 @@ def test_the_dev_server_goes_on_in_the_background_and_comes_back(tmp_path: Path)
     terminal.until("pause or resume schedules")
     terminal.type("\x03")
     terminal.until("stopped")
+    terminal.close()
+
+
+def test_the_dashboard_that_is_ended_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".", "--template", "hello").code == 0
+    assert shell.polos("run", "hello", "name=Ada").code == 0
+    terminal = Terminal(shell, "dashboard", is_its_own=True)
+    terminal.until("no engine is up")
+    os.kill(terminal.process.pid, 15)
+    terminal.until("\x1b[?1049l")
+    terminal.until(None)
+    terminal.close()
+
+
+def test_an_editor_that_is_not_there_is_said_and_hangs_nothing(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.polos("init", ".", "--template", "hello").code == 0
+    assert shell.polos("run", "hello", "name=Ada").code == 0
+    terminal = Terminal(shell, "dashboard", is_its_own=True, EDITOR="nonesuch", VISUAL="")
+    terminal.until("hello")
+    terminal.type("f")
+    terminal.until("edit the values first")
+    terminal.type("e")
+    terminal.until("nonesuch cannot be run")
+    terminal.seen = ""
+    terminal.type("\x1b")
+    terminal.until("edit the values first")  # back where it was asked
+    terminal.type("n")
+    terminal.type("q")
+    terminal.until("\x1b[?1049l")
+    terminal.until(None)
     terminal.close()

@@ -161,6 +161,10 @@ class Form(Dialog[tuple[str, Any] | None]):
         name, value, mistakes = self._read()
         if mistakes:
             self.say("\n".join(mistakes))
+            wrong = [one for one, field in self._asks.items() if mistakes[0].startswith((field.label, field.name))]
+            for one in wrong[:1]:
+                one.focus()  # which brings it into sight, and what is said may be out of it
+                self.notify(sanitize(mistakes[0]), markup=False, severity="error", timeout=3)
         else:
             self.answer((name, value))
 

@@ -40,7 +40,7 @@ class ExecutionsPage(DrivenPage):
     NAME = "executions"
     DEFAULT_CSS = """
     ExecutionsPage #body { height: 1fr; }
-    ExecutionsPage #list { width: 45%; border-right: solid $primary; }
+    ExecutionsPage #list { width: 45%; min-width: 50; border-right: solid $primary; }
     ExecutionsPage Detail { width: 1fr; }
     ExecutionsPage .narrow #list { width: 100%; border-right: none; }
     ExecutionsPage .narrow Detail { width: 100%; display: none; }
@@ -105,6 +105,8 @@ class ExecutionsPage(DrivenPage):
                 rows = await self.reading.some(sorted(below)[-PAGE:])
                 shown.change(rows, {row.number for row in rows if not self.filter.takes(row)})
         self._owes |= news.numbers
+        if news.published and self._shown is not None and self._shown.status == "waiting":
+            self._owes |= {self._shown.number}  # an event that it passed over is told of nowhere else
         await self._catch_up(news.is_all)
 
     async def _catch_up(self, is_all: bool = False) -> None:

@@ -44,7 +44,8 @@ class SchedulesPage(TablePage):
         """See `Page`."""
         now = self.reading.clock.now()
         self._found = {one.id: one for one in await self.reading.schedules()}
-        self._rows.show([_row(one, now) for one in self._found.values()])
+        is_held = await self.reading.schedules_are_held()
+        self._rows.show([_row(one, now, is_held) for one in self._found.values()])
 
     def tick(self) -> None:
         """Times are told anew each second."""
@@ -83,17 +84,17 @@ class SchedulesPage(TablePage):
         return self.actions.line.text("schedules")
 
 
-def _row(one: Schedule, now: int) -> Row:
+def _row(one: Schedule, now: int, is_held: bool) -> Row:
     rule = one.rule
     name = rule.workflow_id if rule.key == "global" else f"{rule.workflow_id}/{rule.key}"
     zone = "" if rule.timezone == "UTC" else f" {rule.timezone}"
     following = "" if one.next_at is None else _local(one.next_at, rule.timezone)
     left = "" if one.next_at is None else show_duration(max(0, one.next_at - now))
     last = "" if one.last_at is None else _local(one.last_at, rule.timezone)
-    state = one.fault or ("paused" if one.is_paused else "on")
+    state = one.fault or ("paused" if one.is_paused else "held" if is_held else "on")
     if one.queued:
         state = f"{state}, {one.queued} queued"
-    look = "red" if one.fault else "yellow" if one.is_paused else "green"
+    look = "red" if one.fault else "yellow" if one.is_paused or is_held else "green"
     cells = (name, rule.cron + zone, following, left, last, str(one.started), str(one.skipped), str(one.missed), state)
     return Row(one.id, cells, ("bold", "plain", "plain", "plain", "dim", "plain", "plain", "plain", look))
 

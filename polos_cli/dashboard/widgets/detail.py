@@ -109,7 +109,8 @@ class Detail(Vertical):
         if self.whole is not None and self._at is None:
             why = self.whole.why(self._clock.now())
             room = max(8, self.size.width - 2)
-            self._title([*wrapped(why.headline, room)[:2], *why.details[:2]])
+            details = [line for one in why.details[:2] for line in wrapped(one, room)[:2]]
+            self._title([*wrapped(why.headline, room)[:2], *details])
 
     def _title(self, lines: Sequence[str]) -> None:
         room = max(8, self.size.width - 2)

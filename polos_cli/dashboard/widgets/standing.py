@@ -15,12 +15,13 @@ from polos_cli.output import style
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand. `problem`: why nothing can be read just now."""
+    """How things stand. `problem`: why nothing can be read just now; `is_idle`: no engine is up, so that nothing goes on."""
 
     project: str
     counts: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
     is_bundle: bool = False
+    is_idle: bool = False
 
 
 class StandingLine(Widget):
@@ -57,6 +58,8 @@ class StandingLine(Widget):
             return line([*pieces, piece(f"⚠ {_shortened(one.problem, room - 18)}; trying again", "red")], width)
         if one.is_bundle:
             pieces.append(piece("a bundle, which is only read  ", "yellow"))
+        elif one.is_idle:
+            pieces.append(piece("no engine is up  ", "yellow"))
         if self._narrowed:
             pieces.append(piece(f"only {self._narrowed}  ", "yellow"))
         found = [status for status in Status if one.counts.get(status.value, 0)]
