@@ -114,6 +114,10 @@ class Delivery:
                 self._entries.append(entry)
                 self.seq = entry.seq
 
+    def seq_of(self, key: str) -> int:
+        """Returns the `seq` of a step's outcome; one that has none comes behind all others."""
+        return next((entry.seq for entry in self._entries if entry.key == key), self.seq + 1)
+
     def knows(self, seq: int) -> None:
         """Notes that all outcomes up to `seq` have been given."""
         self.seq = max(self.seq, seq)

@@ -36,7 +36,7 @@ def end_of(
     if unrequested:
         return Block(reason=divergence.ended_early(unrequested, error))
     if error is not None:
-        return Finish(outcome=Outcome.FAILED, failure=record(error, is_ours), cause_key=_cause(error))
+        return Finish(outcome=Outcome.FAILED, failure=record(error, is_ours), cause_key=_cause(error, delivery.seq_of))
     left = _left_open(delivery, requests, created)
     if left is not None:
         return Finish(outcome=Outcome.FAILED, failure=left)
@@ -64,8 +64,9 @@ def _left_open(delivery: Delivery, requests: Iterable[Request], created: Mapping
     return None
 
 
-def _cause(error: BaseException) -> str | None:
-    """Returns the key of the step whose error is in the chain that ended the run (S9.4)."""
+def _cause(error: BaseException, seq_of: Callable[[str], int]) -> str | None:
+    """Returns the key of the step whose error is in the chain that ended the run (S9.4): of several, the one that failed
+    first, by which a retry takes back the others, too."""
     todo: list[BaseException | None] = [error]
     seen: set[int] = set()
     while todo:
@@ -75,7 +76,9 @@ def _cause(error: BaseException) -> str | None:
         seen.add(id(link))
         if isinstance(link, StepExecutionError):
             return link.step_key or None
-        todo.append(link.__cause__ or link.__context__)
         if isinstance(link, BaseExceptionGroup):
-            todo.extend(reversed(link.exceptions))
+            steps = [step for one in link.exceptions if (step := _cause(one, seq_of)) is not None]
+            if steps:
+                return min(steps, key=seq_of)
+        todo.append(link.__cause__ or link.__context__)
     return None

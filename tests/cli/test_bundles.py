@@ -13,6 +13,7 @@ import pytest
 from polos.client.bundle import BundleClient
 from polos.errors import BadBundle, PolosError
 from polos.store.sqlite.bundle import check
+from polos.store.sqlite.bundling import content_checksum
 from tests.cli.shell import Shell
 
 FLOW = """
@@ -94,6 +95,32 @@ def test_secrets_are_masked_and_listed(ended: Shell, bundle: Path) -> None:
     assert b"another key" not in held, "and of other executions nothing is in it"
 
 
+def test_secrets_in_edits_keys_and_lines_are_masked_too(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    (tmp_path / "workflows").mkdir()
+    after = 'await ctx.step.run("after", lambda: 1)\n    return paid['
+    (tmp_path / "workflows" / "order.py").write_text(FLOW.replace("return paid[", after))
+    (tmp_path / "pyproject.toml").write_text('[tool.polos]\nname = "one"\n')
+    (tmp_path / ".env").write_text('PEM="first secret line\\nsecond secret line"\nKEY=key_abcdefgh\n')
+    done = shell.polos(
+        "invoke", "order", '{"n": 6, "api_key": "second secret line"}', "--idempotency-key", "key_abcdefgh"
+    )
+    assert done.code == 0, done.err
+    assert shell.polos("run", "--attach", "1").code == 0
+    charge = '{"paid": 7, "token": "tok_ORIGINAL"}'
+    assert shell.polos("fork", "1", "--at", "after", "--set", f"charge={charge}").code == 0
+    assert shell.polos("run", "--attach", "last:order").code == 0
+    again = shell.polos("fork", "last:order", "--at", "after", "--set", 'charge={"paid": 8, "token": "tok_OTHER"}')
+    assert again.code == 0, again.err
+    for number in ("1", "last:order"):
+        path = tmp_path / f"{number[:4]}.polos"
+        assert shell.polos("export", number, "-o", str(path)).code == 0
+        data = path.read_bytes()
+        for secret in (b"tok_ORIGINAL", b"tok_OTHER", b"tok_1234567", b"second secret line", b"key_abcdefgh"):
+            assert secret not in data, (number, secret)
+        assert BundleClient(path).manifest["masked_count"] > 0
+
+
 def test_a_file_that_is_there_is_not_overwritten(ended: Shell, bundle: Path) -> None:
     before = bundle.read_bytes()
     assert ended.polos("export", "last:order", "-o", str(bundle)).code == 2
@@ -109,6 +136,19 @@ def _sql(*statements: str) -> Callable[[Path], None]:
         with sqlite3.connect(path) as connection:
             for statement in statements:
                 connection.execute(statement)
+        connection.close()
+
+    return change
+
+
+def _forged(*statements: str) -> Callable[[Path], None]:
+    """As somebody does it who knows how a checksum is made."""
+
+    def change(path: Path) -> None:
+        _sql(*statements)(path)
+        with sqlite3.connect(path) as connection:
+            checksum = content_checksum(connection)
+            connection.execute("UPDATE bundle SET value = ? WHERE name = 'checksum'", (checksum,))
         connection.close()
 
     return change
@@ -134,6 +174,15 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "another name": (
         _sql("UPDATE bundle SET value = json_set(value, '$.workflow', 'x') WHERE name = 'manifest'"),
         "checksum",
+    ),
+    "a text where a number is": (_forged("UPDATE execution SET run_timeout = 'abc'"), "row of execution"),
+    "a status that is none": (_forged("UPDATE execution SET status = 'odd'"), "row of execution"),
+    "a kind that is none": (_forged("UPDATE journal SET kind = 'odd'"), "row of journal"),
+    "a value that is no JSON": (_forged("UPDATE journal SET value = '{'"), "row of journal"),
+    "a failure that is none": (_forged("UPDATE journal SET failure = '{}'"), "failure in journal"),
+    "a manifest without its masks": (
+        _forged("UPDATE bundle SET value = json_remove(value, '$.masked') WHERE name = 'manifest'"),
+        "no manifest",
     ),
     "a database": (lambda path: shutil.copy(path.parent / "other.db", path) and None, "no bundle of this polos"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -221,3 +222,60 @@ def test_a_failed_execution_matches_where_it_fails_again() -> None:
         assert replayed(env, fails).kind == "matches"
         report = replayed(env, mended)
         assert report.kind == "differs" and report.message == "it failed then, and would be completed now"
+
+
+def test_other_types_other_failures_and_a_time_that_was_over() -> None:
+    def returns(value: Any) -> Flow:
+        async def flow(ctx: WorkflowContext) -> Any:
+            await ctx.step.run("a", lambda: 1)
+            return value
+
+        return flow
+
+    def raises(error: type[Exception]) -> Flow:
+        async def flow(ctx: WorkflowContext) -> None:
+            await ctx.step.run("a", lambda: 1)
+            raise error("x")
+
+        return flow
+
+    with PolosEnv([named(returns(2**70))]) as env:
+        env.start("order")
+        assert replayed(env, returns(2**70)).kind == "matches"
+        assert str(2**70 + 1) in replayed(env, returns(2**70 + 1)).message
+    with PolosEnv([named(returns(1))]) as env:
+        env.start("order")
+        assert replayed(env, returns(True)).kind == "differs"
+        assert replayed(env, returns(Decimal(1))).kind == "differs"
+    with PolosEnv([named(raises(ValueError))]) as env:
+        assert env.start("order").status == "failed"
+        assert replayed(env, raises(ValueError)).kind == "matches"
+        assert replayed(env, raises(KeyError)).message == "it failed with ValueError then, and would with KeyError now"
+
+
+def test_of_several_failed_steps_a_retry_takes_back_all() -> None:
+    """The first that failed is the cause; those that failed later go with it."""
+    is_mended = False
+
+    def body() -> int:
+        if not is_mended:
+            raise LookupError("no stock")
+        return 1
+
+    async def flow(ctx: WorkflowContext) -> list[int]:
+        async def after() -> int:
+            await ctx.step.run("before", lambda: 0)
+            return await ctx.step.run("second", body, max_retries=0)
+
+        got = await asyncio.gather(after(), ctx.step.run("first", body, max_retries=0), return_exceptions=True)
+        errors = [one for one in got if isinstance(one, Exception)]
+        if errors:
+            raise ExceptionGroup("both", errors)
+        return [one for one in got if isinstance(one, int)]
+
+    with PolosEnv([named(flow)]) as env:
+        execution = env.start("order")
+        assert execution.status == "failed"
+        is_mended = True
+        env.retry(execution)
+        assert execution.result == [1, 1]

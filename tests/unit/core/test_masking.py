@@ -60,3 +60,15 @@ def test_the_longest_value_is_masked_first_and_short_ones_are_not_looked_for() -
 
 def test_places_are_json_pointers() -> None:
     assert masked({"a/b": {"m~n": {"token": "x"}}})[1] == ["/a~1b/m~0n/token"]
+
+
+def test_two_names_below_each_other_make_one() -> None:
+    assert masked({"card": {"number": "4242", "brand": "visa"}}) == (
+        {"card": {"number": MASK, "brand": "visa"}},
+        ["/card/number"],
+    )
+
+
+def test_a_value_of_several_lines_is_masked_line_by_line() -> None:
+    masker = Masker(["first line of it\nsecond line of it"])
+    assert masker.text("printed: second line of it") == f"printed: {MASK}"
