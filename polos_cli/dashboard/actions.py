@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -65,17 +66,32 @@ class CommandLine:
     async def run(self, words: list[str], columns: int) -> tuple[int, str]:
         """Runs a command of polos in a process of its own; returns its exit code and all that it said."""
         environment = os.environ | {"COLUMNS": str(columns), "NO_COLOR": "1"}
-        process = await asyncio.create_subprocess_exec(
+        starting = asyncio.ensure_future(asyncio.create_subprocess_exec(
             sys.executable, "-m", "polos_cli", *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, env=environment,
-        )  # fmt: skip
+        ))  # fmt: skip
         try:
+            process = await asyncio.shield(starting)
             said, _ = await process.communicate()
         except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
+            await _until_done(_end(starting))  # nobody waits for it any more, and nothing is left behind
             raise
         return process.returncode or 0, said.decode("utf-8", "replace")
+
+
+async def _end(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
+    process = await starting
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+async def _until_done(ending: Coroutine[Any, Any, None]) -> None:
+    """Goes on until it is done, however often this is cancelled meanwhile: what is waited for takes a moment."""
+    task = asyncio.ensure_future(ending)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
 
 
 def to_json(value: Any, indent: bool = False) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from textual.widgets import TextArea
 
 from polos import BatchWorkflowInput
 from polos.errors import UsageError
+from polos_cli.dashboard.actions import CommandLine
 from polos_cli.dashboard.dialogs.confirm import Confirm
 from polos_cli.dashboard.dialogs.form import Form
 from polos_cli.dashboard.dialogs.line import Line
@@ -422,3 +424,25 @@ async def _palette(shown: Shown, text: str) -> None:
 def _number(shown: Shown) -> Any:
     whole = shown.page.query_one(Detail).whole
     return whole and whole.execution.number
+
+
+async def test_a_command_that_is_given_up_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it is just being started, or runs: a warning of asyncio would fail this."""
+    spawned: list[asyncio.subprocess.Process] = []
+    spawn = asyncio.create_subprocess_exec
+
+    async def slow(*args: Any, **options: Any) -> asyncio.subprocess.Process:
+        spawned.append(await spawn(sys.executable, "-c", "import time; time.sleep(60)", **options))
+        await asyncio.sleep(0.02)
+        return spawned[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
+    for pause in (0.0, 0.1):
+        running = asyncio.ensure_future(CommandLine().run(["ps"], 80))
+        await asyncio.sleep(pause)
+        for _ in range(2):
+            running.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert all(process.returncode is not None for process in spawned) and len(spawned) == 2
