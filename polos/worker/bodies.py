@@ -45,6 +45,7 @@ class Bodies:
         self.clock, self.rng, self.loop, self.pool = host.clock, host.rng, host.loop, host.pool
         self.execution: Execution = claim.execution
         self.deaths = claim.execution.deaths
+        self._who = f"{claim.execution.workflow_id} #{claim.execution.number}"
         self._host = host
         self._outbox = outbox
         self._size_limit = size_limit
@@ -150,9 +151,7 @@ class Bodies:
 
     def log_scope(self, key: str | None, attempt: int) -> Scope:
         """Returns where lines of a body go; key None: the workflow's own, of which a replay stores none again."""
-        who = f"{self.execution.workflow_id} #{self.execution.number}"
-        label = f"         │ {who}{f' {key}' if key is not None else ''}: "
-        return Scope(self._take_line, key, attempt, self._stored_lines if key is None else 0, label)
+        return Scope(self._take_line, key, attempt, self._stored_lines if key is None else 0, self._who)
 
     def _take_line(self, scope: Scope, text: str, level: str, stream: str) -> bool:
         number = scope.count

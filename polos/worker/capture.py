@@ -20,15 +20,15 @@ _LEVEL = {"stdout": "INFO", "stderr": "WARNING"}
 class Scope:
     """Where lines of one attempt (or of the workflow's own code) go. Not thread-safe; lines may come from threads.
 
-    `label`: whose they are, for those who are shown the lines of many.
+    `who`: whose they are, for those who are shown the lines of many.
     """
 
     def __init__(
         self, take: Callable[[Scope, str, str, str], bool], step_key: str | None, attempt: int, stored: int = 0,
-        label: str = "",
+        who: str = "",
     ) -> None:  # fmt: skip
         self._take = take
-        self.label = label
+        self._who = who
         self._unsaid: dict[str, str] = {}
         self.step_key = step_key
         self.attempt = attempt
@@ -69,14 +69,15 @@ class Scope:
         return self._take(self, text, level, stream)
 
     def labelled(self, text: str, stream: str) -> str:
-        """Returns the whole lines of what is to be shown, each with its label; the rest waits for its end."""
+        """Returns the whole lines of what is to be shown, each with whose it is before it; the rest waits for its end."""
         text = self._unsaid.pop(stream, "") + text
         *lines, rest = text.split("\n")
         if len(rest) > _LINE_LIMIT:
             lines, rest = [*lines, rest], ""
         if rest:
             self._unsaid[stream] = rest
-        return "".join(f"{self.label}{line}\n" for line in lines)
+        label = f"         │ {self._who}{f' {self.step_key}' if self.step_key is not None else ''}: "
+        return "".join(f"{label}{line}\n" for line in lines)
 
     def flush(self) -> None:
         """Passes on what was printed without a newline at the end, and says how many lines were dropped."""

@@ -437,9 +437,11 @@ async def test_a_command_that_is_given_up_leaves_no_process(monkeypatch: pytest.
         return spawned[-1]
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
-    for pause in (0.0, 0.1):
+    for is_up in (False, True):
         running = asyncio.ensure_future(CommandLine().run(["ps"], 80))
-        await asyncio.sleep(pause)
+        while len(spawned) < (2 if is_up else 0):
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
         for _ in range(2):
             running.cancel()
             await asyncio.sleep(0)
